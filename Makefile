@@ -1,0 +1,35 @@
+# `make report` and `make test` each build their own environment from nothing but Python 3.11+ and make.
+PYTHON ?= python3
+REPORT := .venv
+TEST := .venv-test
+
+.PHONY: report test lint types doctest clean
+
+report: $(REPORT)/.installed
+	$(REPORT)/bin/python -m analysis
+	@echo "The report is reports/index.html (one file, opens without a network)."
+
+test: $(TEST)/.installed lint types
+	$(TEST)/bin/python -m pytest --doctest-modules ttr_numerics tests
+
+lint: $(TEST)/.installed
+	$(TEST)/bin/ruff check .
+	$(TEST)/bin/ruff format --check .
+
+types: $(TEST)/.installed
+	$(TEST)/bin/mypy
+
+$(REPORT)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(REPORT)
+	$(REPORT)/bin/python -m pip install --quiet --upgrade pip
+	$(REPORT)/bin/python -m pip install --quiet --editable .
+	@touch $@
+
+$(TEST)/.installed: pyproject.toml tests/constraints.txt
+	$(PYTHON) -m venv $(TEST)
+	$(TEST)/bin/python -m pip install --quiet --upgrade pip
+	$(TEST)/bin/python -m pip install --quiet --constraint tests/constraints.txt --editable '.[test]'
+	@touch $@
+
+clean:
+	rm -rf $(REPORT) $(TEST) .mypy_cache .ruff_cache .pytest_cache

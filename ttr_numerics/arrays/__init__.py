@@ -1,0 +1,49 @@
+"""One array façade: NumPy, CuPy, torch, array-api-strict, SymPy expressions and rounded arithmetic.
+
+This room alone names an array library. Everything else asks `namespace(x)` for the standard array API
+(https://data-apis.org/array-api) and takes from here the few things the standard lacks.
+"""
+
+from ttr_numerics.arrays.factor import (
+    LinAlgError,
+    cholesky,
+    least_squares,
+    name_slices,
+    solve_posdef,
+    solve_triangular,
+)
+from ttr_numerics.arrays.library import (
+    Array,
+    concat,
+    diagonal_matrix,
+    eye,
+    like,
+    namespace,
+    positions,
+    quiet,
+    row_maximum,
+    to_numpy,
+    unit_roundoff,
+    zeros,
+)
+
+__all__ = [
+    "Array",
+    "LinAlgError",
+    "cholesky",
+    "concat",
+    "diagonal_matrix",
+    "eye",
+    "least_squares",
+    "like",
+    "name_slices",
+    "namespace",
+    "positions",
+    "quiet",
+    "row_maximum",
+    "solve_posdef",
+    "solve_triangular",
+    "to_numpy",
+    "unit_roundoff",
+    "zeros",
+]

@@ -1,0 +1,149 @@
+"""Factorisations the array API lacks or leaves unchecked: Cholesky, triangular solves, least squares.
+
+A failure in a batch is collected and reported by slice. LAPACK has no half precision: float16 and bfloat16
+are factored in float32 and the answer is rounded back.
+"""
+
+from typing import Any
+
+import array_api_compat
+import numpy as np
+import scipy.linalg
+
+from ttr_numerics.arrays.library import Array, namespace, to_numpy
+
+__all__ = [
+    "LinAlgError",
+    "cholesky",
+    "least_squares",
+    "name_slices",
+    "solve_posdef",
+    "solve_triangular",
+    "solve_triangular_numpy",
+]
+
+LinAlgError = np.linalg.LinAlgError
+
+
+def _widened(x: Array) -> Array:
+    xp = namespace(x)
+    if x.dtype != object and xp.isdtype(x.dtype, "real floating") and xp.finfo(x.dtype).bits < 32:
+        return xp.astype(x, xp.float32)
+    return x
+
+
+def cholesky(a: Array, what: str = "matrix") -> Array:
+    """Lower factor L (..., n, n) with L L' = a.
+
+    Raises `LinAlgError` naming the slices that are not positive definite or not finite, on every library:
+    CuPy would return rubbish in silence.
+    """
+    xp = namespace(a)
+    if hasattr(xp, "own_cholesky"):
+        return xp.own_cholesky(a)
+    try:
+        factor = _factor(xp, a)
+    except RuntimeError as error:  # torch's LinAlgError is a RuntimeError
+        raise LinAlgError(_refusal(a, what)) from error
+    except ValueError as error:  # NumPy's LinAlgError is a ValueError
+        raise LinAlgError(_refusal(a, what)) from error
+    pivots = xp.linalg.diagonal(factor) ** 2
+    # A pivot that has lost every digit of its diagonal entry passes by luck; NaN fails this comparison too.
+    level = a.shape[-1] * float(xp.finfo(a.dtype).eps) * xp.linalg.diagonal(a)
+    if not bool(xp.all(pivots > level)):
+        raise LinAlgError(_refusal(a, what))
+    return factor
+
+
+def _factor(xp: Any, a: Array) -> Array:
+    if array_api_compat.is_cupy_array(a):
+        import cupyx
+
+        with cupyx.errstate(linalg="raise"):
+            return xp.linalg.cholesky(a)
+    return xp.linalg.cholesky(a)
+
+
+def _refusal(a: Array, what: str) -> str:
+    """The sentence naming the slices of `a` that have no Cholesky factor, with their condition number."""
+    stack = np.asarray(to_numpy(a), dtype=np.float64)
+    finite = np.all(np.isfinite(stack), axis=(-1, -2))
+    if not np.all(finite):
+        return f"{what}: expected finite entries, got NaN or infinity{name_slices(~finite)}"
+    spectrum = np.linalg.eigvalsh(stack)
+    smallest = spectrum[..., 0] / np.maximum(spectrum[..., -1], np.finfo(float).tiny)
+    bad = smallest <= a.shape[-1] * float(namespace(a).finfo(a.dtype).eps)
+    bad = bad if np.any(bad) else smallest == np.min(smallest)
+    return (
+        f"{what}: expected positive definite, got smallest eigenvalue {np.min(smallest):.1e} times the largest"
+        f"{name_slices(bad)}; give a larger ridge, or use exact.least_norm"
+    )
+
+
+def name_slices(bad: Array) -> str:
+    """The batch indices where `bad` holds, as words: ' in slices (0, 3), (1, 2) and 5 more'; '' for no batch."""
+    where = [tuple(int(i) for i in index) for index in np.argwhere(to_numpy(bad))]
+    if where == [()]:
+        return ""
+    more = f" and {len(where) - 8} more" if len(where) > 8 else ""
+    return f" in slices {', '.join(map(str, where[:8]))}{more}"
+
+
+def solve_triangular(factor: Array, b: Array, transpose: bool = False) -> Array:
+    """x with L x = b, or L' x = b if `transpose`; L (..., n, n) lower triangular, b (..., n, m)."""
+    xp = namespace(factor, b)
+    if hasattr(xp, "own_solve_triangular"):
+        return xp.own_solve_triangular(factor, b, transpose)
+    if array_api_compat.is_numpy_array(b):
+        return solve_triangular_numpy(factor, b, transpose)
+    matrix = xp.matrix_transpose(factor) if transpose else factor
+    if array_api_compat.is_torch_array(b):
+        return xp.linalg.solve_triangular(matrix, b, upper=transpose)
+    if array_api_compat.is_cupy_array(b):
+        import cupyx.scipy.linalg
+
+        return cupyx.scipy.linalg.solve_triangular(factor, b, trans=int(transpose), lower=True)
+    return xp.linalg.solve(matrix, b)
+
+
+def solve_triangular_numpy(factor: np.ndarray, b: np.ndarray, transpose: bool) -> np.ndarray:
+    """The same on NumPy arrays, batch axes broadcast (SciPy loops over them)."""
+    batch = np.broadcast_shapes(factor.shape[:-2], b.shape[:-2])
+    factor = np.broadcast_to(factor, (*batch, *factor.shape[-2:]))
+    b = np.broadcast_to(b, (*batch, *b.shape[-2:]))
+    if b.size == 0:
+        return np.array(b)
+    return scipy.linalg.solve_triangular(factor, b, trans=int(transpose), lower=True, check_finite=False)
+
+
+def solve_posdef(a: Array, b: Array, what: str = "matrix") -> Array:
+    """x with a x = b for symmetric positive definite a, by Cholesky; in the dtype of `b`."""
+    xp = namespace(a, b)
+    factor = cholesky(_widened(a), what)
+    x = solve_triangular(factor, solve_triangular(factor, _widened(b)), transpose=True)
+    return x if x.dtype == b.dtype else xp.astype(x, b.dtype)
+
+
+def least_squares(a: Array, b: Array) -> tuple[Array, Array]:
+    """Minimum-norm x minimising ‖a x - b‖, and the singular values of `a`, at any rank.
+
+    Singular values below max(m, n) eps times the largest count as zero (LAPACK gelsd; elsewhere by the SVD).
+    """
+    xp = namespace(a, b)
+    cutoff = max(a.shape[-2:]) * float(xp.finfo(a.dtype).eps)
+    if array_api_compat.is_numpy_array(a):
+        return _least_squares_numpy(a, b, cutoff)
+    u, s, vh = xp.linalg.svd(a, full_matrices=False)
+    keep = s > cutoff * xp.max(s, axis=-1, keepdims=True)
+    inverse = xp.where(keep, 1 / xp.where(keep, s, xp.ones_like(s)), xp.zeros_like(s))
+    x = xp.matrix_transpose(vh) @ (inverse[..., None] * (xp.matrix_transpose(u) @ b))
+    return x, s
+
+
+def _least_squares_numpy(a: np.ndarray, b: np.ndarray, cutoff: float) -> tuple[np.ndarray, np.ndarray]:
+    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    if 0 in (*batch, *a.shape[-2:], b.shape[-1]):
+        empty = np.zeros((*batch, a.shape[-1], b.shape[-1]), a.dtype)
+        return empty, np.zeros((*batch, min(a.shape[-2:])), a.dtype)
+    x, _, _, s = scipy.linalg.lstsq(a, b, cond=cutoff, check_finite=False)
+    return x, s

@@ -1,0 +1,104 @@
+"""Which library an array belongs to, and new arrays on the same device in the same dtype."""
+
+from typing import Any
+
+import array_api_compat
+import numpy as np
+
+from ttr_numerics.arrays import symbols
+
+__all__ = [
+    "Array",
+    "concat",
+    "diagonal_matrix",
+    "eye",
+    "like",
+    "namespace",
+    "positions",
+    "quiet",
+    "row_maximum",
+    "to_numpy",
+    "unit_roundoff",
+    "zeros",
+]
+
+# The array libraries share no base class: the name documents intent.
+Array = Any
+
+
+def namespace(*arrays: Array) -> Any:
+    """The array-API namespace that all `arrays` (those that are not None) share.
+
+    Object arrays are read as SymPy expressions. Raises TypeError when libraries are mixed.
+    """
+    present = [x for x in arrays if x is not None]
+    if any(isinstance(x, np.ndarray) and x.dtype == np.dtype(object) for x in present):
+        return symbols
+    return array_api_compat.array_namespace(*present)
+
+
+def like(x: Array) -> dict[str, Any]:
+    """Keyword arguments `dtype`, `device` that create an array where and as `x` is."""
+    if isinstance(x, np.ndarray):
+        return {"dtype": x.dtype}
+    return {"dtype": x.dtype, "device": array_api_compat.device(x)}
+
+
+def zeros(x: Array, shape: tuple[int, ...]) -> Array:
+    """Zeros of `shape` in the namespace, dtype and device of `x`."""
+    return namespace(x).zeros(shape, **like(x))
+
+
+def eye(x: Array, n: int) -> Array:
+    """Identity matrix of order `n` in the namespace, dtype and device of `x`."""
+    return namespace(x).eye(n, **like(x))
+
+
+def positions(x: Array, n: int) -> Array:
+    """Token positions 0..n-1 as integers on the device of `x`."""
+    device = {} if isinstance(x, np.ndarray) else {"device": array_api_compat.device(x)}
+    return namespace(x).arange(n, **device)
+
+
+def diagonal_matrix(d: Array) -> Array:
+    """Matrices (..., n, n) with diagonal `d` (..., n)."""
+    return d[..., None] * eye(d, d.shape[-1])
+
+
+def concat(arrays: list[Array], axis: int) -> Array:
+    """Join along `axis`, after broadcasting nothing: shapes must agree elsewhere."""
+    return namespace(*arrays).concat(arrays, axis=axis)
+
+
+def unit_roundoff(x: Array) -> float:
+    """Largest relative error of rounding to nearest in the dtype of `x`: half the spacing at 1.
+
+    >>> unit_roundoff(np.ones(1)) == 2.0**-53
+    True
+    """
+    return float(namespace(x).finfo(x.dtype).eps) / 2
+
+
+def quiet() -> Any:
+    """A context in which NumPy does not warn of overflow: for code that inspects the result and refuses it."""
+    return np.errstate(over="ignore", invalid="ignore", divide="ignore")
+
+
+def row_maximum(x: Array) -> Array:
+    """Largest entry of each row, (..., 1): the stabiliser of a softmax."""
+    xp = namespace(x)
+    if hasattr(xp, "own_row_maximum"):
+        return xp.own_row_maximum(x)
+    return xp.max(x, axis=-1, keepdims=True)
+
+
+def to_numpy(x: Array) -> np.ndarray:
+    """A NumPy copy of `x`, bfloat16 widened to float32 (NumPy has no such dtype)."""
+    if isinstance(x, np.ndarray):
+        return x
+    if array_api_compat.is_torch_array(x):
+        x = x.detach().cpu()
+        return np.asarray(x.float().numpy() if str(x.dtype) == "torch.bfloat16" else x.numpy())
+    if array_api_compat.is_cupy_array(x):
+        return np.asarray(x.get())
+    return np.asarray(x)

@@ -1,0 +1,267 @@
+"""Arithmetic of a stated precision as an array namespace, so that a layer's own code measures its rounding error.
+
+Values are float64; after every operation the result is rounded by a `Rounding`: to nearest in a number format, or
+by an independent random relative error of at most u (a *stochastic replica*). A contraction of n products is
+charged the error of summing them one by one, averaged over all n! orders; its accumulator may be finer than the
+operands. Reference: Parker, Monte Carlo Arithmetic, 1997; Higham and Mary, SIAM J. Sci. Comput. 41 (2019) A2815.
+"""
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from ttr_numerics.arrays.factor import solve_triangular_numpy
+
+__all__ = ["Nearest", "RoundedArray", "Rounding", "Stochastic", "rounded"]
+
+
+class Rounding(Protocol):
+    """How one stored value is rounded, and how a sum of n terms is."""
+
+    def store(self, x: np.ndarray) -> np.ndarray:
+        """`x` as stored."""
+
+    def function(self, argument: np.ndarray, value: np.ndarray) -> np.ndarray:
+        """`value` of an elementary function as a library computes and stores it."""
+
+    def contract(self, total: np.ndarray, squares: np.ndarray, n: int) -> np.ndarray:
+        """A computed sum of n terms, given its exact value and the sum of the squared terms."""
+
+    def factor(self, x: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        """`x` after an accumulated error whose standard deviation is `scale` accumulator roundoffs."""
+
+
+class Nearest:
+    """Round to nearest in a gfloat format, with exact accumulation."""
+
+    def __init__(self, format_info: Any) -> None:
+        self.format_info = format_info
+
+    def store(self, x: np.ndarray) -> np.ndarray:
+        """`x` correctly rounded."""
+        import gfloat
+
+        return gfloat.round_ndarray(self.format_info, x)
+
+    def function(self, argument: np.ndarray, value: np.ndarray) -> np.ndarray:
+        """The correctly rounded value."""
+        return self.store(value)
+
+    def contract(self, total: np.ndarray, squares: np.ndarray, n: int) -> np.ndarray:
+        """The exact sum, rounded once."""
+        return self.store(total)
+
+    def factor(self, x: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        """The exact factorisation, rounded once."""
+        return self.store(x)
+
+
+class Stochastic:
+    """Each stored value gets a relative error uniform in [-u, u]; sums accumulate with unit roundoff u_sum ≤ u."""
+
+    POOL = 1 << 22
+
+    def __init__(self, u: float, u_sum: float, rng: np.random.Generator) -> None:
+        self.u, self.u_sum, self.rng = u, u_sum, rng
+        # One pool of errors, read from a random place for every operation: ten times faster than fresh draws.
+        self.pool = rng.uniform(-1.0, 1.0, self.POOL)
+        self.renew()
+
+    def renew(self) -> None:
+        """Give library functions new errors: for the next group of replicas."""
+        self.key = self.rng.integers(1 << 62, dtype=np.uint64)
+
+    def draws(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Numbers uniform in [-1, 1]."""
+        n = int(np.prod(shape))
+        if n > self.POOL // 2:
+            return self.rng.uniform(-1.0, 1.0, shape)
+        start = int(self.rng.integers(self.POOL - n))
+        return self.pool[start : start + n].reshape(shape)
+
+    def store(self, x: np.ndarray) -> np.ndarray:
+        """x (1 + δ)."""
+        with np.errstate(invalid="ignore"):  # a masked -inf stays what it is
+            return np.where(np.isinf(x), x, x + (self.u * x) * self.draws(x.shape))
+
+    def function(self, argument: np.ndarray, value: np.ndarray) -> np.ndarray:
+        """A library function within one roundoff and its stored result: 2u, the same error for the same argument.
+
+        A gate that is constant over time gets a constant error, which accumulates in step with the tokens. Errors
+        come from a hash of the argument's bits and of the place on the first axis, where replicas lie.
+        """
+        bits = np.ascontiguousarray(argument).view(np.uint64)
+        places = np.arange(argument.shape[0] if argument.ndim else 1, dtype=np.uint64) + self.key
+        mixed = (bits ^ places.reshape(-1, *(1,) * (argument.ndim - 1))) * np.uint64(0x9E3779B97F4A7C15)
+        mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
+        uniform = (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-52 - 1.0
+        return value + (2 * self.u * value) * uniform.reshape(value.shape)
+
+    def contract(self, total: np.ndarray, squares: np.ndarray, n: int) -> np.ndarray:
+        """The sum with the variance of recursive summation in a random order, then stored.
+
+        Partial sum m of a random order has E π_m² = (m/n)² c² + m(n-m)/(n(n-1)) (s - c²/n) for total c and squares
+        s; summed over m = 2..n, with the n products' own roundings s, each times the variance u²/3 of one rounding.
+        """
+        if n == 1:
+            return self.store(total)
+        c2 = total * total
+        spread = np.maximum(squares - c2 / n, 0.0)
+        ordered = c2 * ((n + 1) * (2 * n + 1) / (6 * n) - 1 / n**2)
+        variance = ordered + spread * ((n + 1) / 6 - 1 / n) + squares
+        return self.store(total + (self.u_sum * np.sqrt(variance)) * self.draws(total.shape))
+
+    def factor(self, x: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        """x + u_sum scale δ."""
+        return x + (self.u_sum * scale) * self.draws(x.shape)
+
+
+class RoundedArray:
+    """A float64 array whose every operation is rounded. Comparisons and shapes are NumPy's."""
+
+    __slots__ = ("rounding", "x")
+    __array_ufunc__ = None  # NumPy must leave mixed expressions to the operators below
+    __array_priority__ = 100
+    device = "cpu"
+
+    def __init__(self, x: np.ndarray, rounding: Rounding) -> None:
+        self.x, self.rounding = x, rounding
+
+    def __array_namespace__(self, api_version: str | None = None) -> "Namespace":
+        return Namespace(self.rounding)
+
+    shape = property(lambda self: self.x.shape)
+    ndim = property(lambda self: self.x.ndim)
+    dtype = property(lambda self: self.x.dtype)
+
+    def _new(self, x: np.ndarray) -> "RoundedArray":
+        return RoundedArray(x, self.rounding)
+
+    def _stored(self, x: np.ndarray, exact: np.ndarray | bool) -> "RoundedArray":
+        stored = self.rounding.store(x)
+        return self._new(np.where(exact, x, stored) if np.any(exact) else stored)
+
+    def __getitem__(self, index: Any) -> "RoundedArray":
+        return self._new(self.x[index])
+
+    def __neg__(self) -> "RoundedArray":
+        return self._new(-self.x)
+
+    def __add__(self, other: Any) -> "RoundedArray":
+        y = _plain(other)
+        return self._stored(self.x + y, (self.x == 0) | (y == 0))
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> "RoundedArray":
+        return self + (-other)
+
+    def __rsub__(self, other: Any) -> "RoundedArray":
+        return (-self) + other
+
+    def __mul__(self, other: Any) -> "RoundedArray":
+        y = _plain(other)
+        return self._stored(self.x * y, (np.abs(self.x) == 1) | (np.abs(y) == 1))
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> "RoundedArray":
+        y = _plain(other)
+        return self._stored(self.x / y, np.abs(y) == 1)
+
+    def __rtruediv__(self, other: Any) -> "RoundedArray":
+        return self._stored(_plain(other) / self.x, np.abs(self.x) == 1)
+
+    def __matmul__(self, other: "RoundedArray") -> "RoundedArray":
+        x, y = self.x, other.x
+        total = x @ y
+        squares = (x * x) @ (y * y) if x.shape[-1] > 1 else total
+        return self._new(self.rounding.contract(total, squares, x.shape[-1]))
+
+    def __lt__(self, other: Any) -> Any:
+        return self.x < _plain(other)
+
+    def __le__(self, other: Any) -> Any:
+        return self.x <= _plain(other)
+
+    def __gt__(self, other: Any) -> Any:
+        return self.x > _plain(other)
+
+    def __ge__(self, other: Any) -> Any:
+        return self.x >= _plain(other)
+
+
+class Namespace:
+    """The array API on rounded arrays: arithmetic is rounded, selection and reshaping are exact."""
+
+    __name__ = "rounded"
+    inf = np.inf
+
+    def __init__(self, rounding: Rounding) -> None:
+        self.rounding = rounding
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Namespace) and other.rounding is self.rounding
+
+    def __hash__(self) -> int:
+        return id(self.rounding)
+
+    def __getattr__(self, name: str) -> Any:
+        """Functions that select, reshape or create are exact and NumPy's own."""
+        if name.startswith(("_", "own_")):
+            raise AttributeError(name)
+        function = getattr(np, name)
+        if name not in _EXACT:
+            return function
+
+        def exact(*arguments: Any, **keywords: Any) -> Any:
+            keywords.pop("device", None)
+            result = function(*(_unwrapped(a) for a in arguments), **keywords)
+            return RoundedArray(result, self.rounding) if result.dtype == np.float64 else result
+
+        return exact
+
+    def exp(self, x: RoundedArray) -> RoundedArray:
+        """exp as a library computes it; exp(0) = 1 is exact."""
+        value = np.exp(x.x)
+        return RoundedArray(np.where(x.x == 0, value, self.rounding.function(x.x, value)), self.rounding)
+
+    def sqrt(self, x: RoundedArray) -> RoundedArray:
+        """The rounded square root."""
+        return RoundedArray(self.rounding.store(np.sqrt(x.x)), self.rounding)
+
+    def sum(self, x: RoundedArray, axis: int = -1, keepdims: bool = False) -> RoundedArray:
+        """Summation in a random order."""
+        total, squares = (np.sum(y, axis=axis, keepdims=keepdims) for y in (x.x, x.x * x.x))
+        return RoundedArray(self.rounding.contract(total, squares, x.x.shape[axis]), self.rounding)
+
+    def own_cholesky(self, a: RoundedArray) -> RoundedArray:
+        """The factor of A + E with |E_ij| of √n accumulator roundoffs times √(a_ii a_jj) (Higham, theorem 10.3)."""
+        n = a.x.shape[-1]
+        root = np.sqrt(np.diagonal(a.x, axis1=-2, axis2=-1))
+        noisy = self.rounding.factor(a.x, np.sqrt(n / 3) * root[..., :, None] * root[..., None, :])
+        return RoundedArray(np.linalg.cholesky((noisy + noisy.mT) / 2), self.rounding)
+
+    def own_solve_triangular(self, factor: RoundedArray, b: RoundedArray, transpose: bool) -> RoundedArray:
+        """The solution with L + E in place of L, |E| of √n accumulator roundoffs times |L| (Higham, theorem 8.5)."""
+        n = factor.x.shape[-1]
+        noisy = self.rounding.factor(factor.x, np.sqrt(n / 3) * np.abs(factor.x))
+        return RoundedArray(self.rounding.store(solve_triangular_numpy(noisy, b.x, transpose)), self.rounding)
+
+
+_EXACT = frozenset(
+    ["abs", "arange", "asarray", "astype", "broadcast_to", "concat", "eye", "flip", "full_like", "matrix_transpose", "max", "min", "ones", "ones_like", "permute_dims", "reshape", "stack", "tril", "triu", "where", "zeros", "zeros_like"]
+)
+
+
+def rounded(x: np.ndarray, rounding: Rounding) -> RoundedArray:
+    """`x` as an array of the given arithmetic; the values themselves are taken as stored."""
+    return RoundedArray(np.asarray(x, dtype=np.float64), rounding)
+
+
+def _plain(x: Any) -> Any:
+    return x.x if isinstance(x, RoundedArray) else x
+
+
+def _unwrapped(x: Any) -> Any:
+    return [_plain(y) for y in x] if isinstance(x, list | tuple) else _plain(x)

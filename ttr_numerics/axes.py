@@ -1,0 +1,99 @@
+"""The axes every sequence map shares: what goes in, what comes out, and one sentence when it does not fit.
+
+    q, k (..., T, d_k)   v, o (..., T, d_v)   beta, log_decay (..., T)   per channel: (..., T, d_k)   S (..., d_k, d_v)
+
+Any leading axes are a batch. Within a layer every per-token array keeps its time axis at -2, so that one token
+is a row (..., 1, d) and scalar and per-channel gates read alike.
+"""
+
+from typing import Any, NamedTuple
+
+from ttr_numerics.arrays import Array, namespace, zeros
+
+__all__ = ["Cache", "Moments", "Output", "check_sequence", "initial_matrix", "per_token", "row_ridge"]
+
+
+class Output(NamedTuple):
+    """Outputs `o` (..., T, d_v) and the state after the last token."""
+
+    o: Array
+    state: Any
+
+
+class Moments(NamedTuple):
+    """Second moments of keys `H` (..., d_k, d_k) and of keys with values `G` (..., d_k, d_v), without ridge."""
+
+    H: Array
+    G: Array
+
+
+class Cache(NamedTuple):
+    """Keys (..., n, d_k) and values (..., n, d_v) seen so far."""
+
+    k: Array
+    v: Array
+
+
+def check_sequence(q: Array, k: Array, v: Array) -> None:
+    """Raise one clear sentence unless q, k (..., T, d_k) and v (..., T, d_v) fit together."""
+    xp = namespace(q, k, v)
+    for name, x in (("q", q), ("k", k), ("v", v)):
+        if x.ndim < 2:
+            raise ValueError(f"{name}: expected shape (..., T, d), got {tuple(x.shape)}")
+        if x.dtype != object and not xp.isdtype(x.dtype, "real floating"):
+            raise ValueError(f"{name}: expected a real floating dtype, got {x.dtype}")
+        if x.dtype != q.dtype:
+            raise ValueError(f"{name}: expected dtype {q.dtype} as q, got {x.dtype}")
+    if k.shape != q.shape:
+        raise ValueError(f"k: expected shape {tuple(q.shape)} as q, got {tuple(k.shape)}")
+    if v.shape[:-1] != q.shape[:-1]:
+        expected = (*(str(n) for n in q.shape[:-1]), "d_v")
+        raise ValueError(f"v: expected shape ({', '.join(expected)}), got {tuple(v.shape)}")
+
+
+def per_token(name: str, x: Array, q: Array, channels: bool = False) -> Array:
+    """`x` (..., T), or (..., T, d_k) where `channels` are allowed, with its time axis at -2 and q's dtype checked.
+
+    Leading axes of length 1 broadcast over the batch.
+    """
+    scalar, channel = tuple(q.shape[:-1]), tuple(q.shape)
+    if x.dtype != q.dtype:
+        raise ValueError(f"{name}: expected dtype {q.dtype} as q, got {x.dtype}")
+    if _fits(x, scalar):
+        return x[..., None]
+    if channels and _fits(x, channel):
+        return x
+    wanted = f"{scalar} or {channel}" if channels else f"{scalar}"
+    raise ValueError(f"{name}: expected shape {wanted}, got {tuple(x.shape)}")
+
+
+def _fits(x: Array, shape: tuple[int, ...]) -> bool:
+    """Whether `x` has `shape`, leading batch axes of length 1 allowed but not the time axis."""
+    batch = len(shape) - (2 if x.ndim == len(shape) and x.ndim > 1 else 1)
+    return x.ndim == len(shape) and all(
+        n == m or (n == 1 and i < batch) for i, (n, m) in enumerate(zip(x.shape, shape, strict=True))
+    )
+
+
+def initial_matrix(initial: Array | None, q: Array, v: Array, name: str = "initial_state") -> Array:
+    """The state S_0 (..., d_k, d_v): `initial` after a shape check, zero if None."""
+    shape = (*q.shape[:-2], q.shape[-1], v.shape[-1])
+    if initial is None:
+        return zeros(v, shape)
+    if tuple(initial.shape) != shape:
+        raise ValueError(f"{name}: expected shape {shape}, got {tuple(initial.shape)}")
+    return initial
+
+
+def row_ridge(ridge: Any, q: Array) -> Array:
+    """The diagonal (..., d_k) of the regulariser from a number or an array (..., d_k)."""
+    xp = namespace(q)
+    if isinstance(ridge, int | float):
+        if ridge < 0:
+            raise ValueError(f"ridge: expected at least 0, got {ridge}")
+        return zeros(q, (q.shape[-1],)) + ridge
+    if ridge.ndim == 0:
+        return zeros(q, (q.shape[-1],)) + xp.astype(ridge, q.dtype)
+    if ridge.shape[-1] != q.shape[-1]:
+        raise ValueError(f"ridge: expected a number or shape (..., {q.shape[-1]}), got {tuple(ridge.shape)}")
+    return ridge

@@ -1,0 +1,1 @@
+"""Captured arrays; read through `ttr_numerics.tasks`."""

@@ -1,0 +1,35 @@
+"""Exact solvers, one mathematical problem a file, independent of every layer.
+
+K (..., T, d_k) and V (..., T, d_v) are data as in `scipy.linalg.lstsq(K, V)`; a `..._prefixes` solver answers at
+every position t from tokens 1..t and returns `Output(o, state)`. All take float32 or float64.
+"""
+
+from ttr_numerics.exact import kernels
+from ttr_numerics.exact.correlation import correlation_prefixes
+from ttr_numerics.exact.kaczmarz import kaczmarz_prefixes
+from ttr_numerics.exact.kernel_ridge import kernel_ridge_prefixes
+from ttr_numerics.exact.least_norm import LeastNorm, least_norm
+from ttr_numerics.exact.recursive import Recursion, recursive_least_squares
+from ttr_numerics.exact.ridge import Ridge, ridge, ridge_dual
+from ttr_numerics.exact.ridge_prefixes import ridge_prefixes
+from ttr_numerics.exact.smoother import WeightedCache, kernel_smoother, kernel_smoother_prefixes
+from ttr_numerics.exact.weights import prefix_weights
+
+__all__ = [
+    "LeastNorm",
+    "Recursion",
+    "Ridge",
+    "WeightedCache",
+    "correlation_prefixes",
+    "kaczmarz_prefixes",
+    "kernel_ridge_prefixes",
+    "kernel_smoother",
+    "kernel_smoother_prefixes",
+    "kernels",
+    "least_norm",
+    "prefix_weights",
+    "recursive_least_squares",
+    "ridge",
+    "ridge_dual",
+    "ridge_prefixes",
+]

@@ -1,0 +1,22 @@
+"""What every exact solver asks of its arrays: float32 or float64, and finite."""
+
+from ttr_numerics.arrays import Array, namespace, to_numpy
+
+__all__ = ["check_solvable"]
+
+
+def check_solvable(**arrays: Array | None) -> None:
+    """Raise ValueError naming the first array that is of lower precision than float32, or not finite, and where."""
+    for name, x in arrays.items():
+        if x is None or x.dtype == object:
+            continue
+        xp = namespace(x)
+        if not xp.isdtype(x.dtype, "real floating") or xp.finfo(x.dtype).bits < 32:
+            raise ValueError(
+                f"{name}: expected float32 or float64, got {x.dtype}; cast it, for instance with "
+                f"xp.astype({name}, xp.float32)"
+            )
+        finite = xp.isfinite(x)
+        if not bool(xp.all(finite)):
+            first = [int(i[0]) for i in (~to_numpy(finite)).nonzero()]
+            raise ValueError(f"{name}: expected finite entries, got NaN or infinity first at {tuple(first)}")

@@ -1,0 +1,58 @@
+"""Sample weights that age: γ_i^(t) = Π_{i<s≤t} exp(log_decay_s) for i ≤ t, and 0 for i > t.
+
+Logs are summed from i to t for each pair, never taken as a difference of two long sums, so that -inf (a hard
+reset) and -50 a token are both exact.
+"""
+
+from ttr_numerics.arrays import Array, namespace, positions
+from ttr_numerics.axes import per_token
+
+__all__ = ["Ageing", "prefix_weights"]
+
+
+def prefix_weights(log_decay: Array) -> Array:
+    """The matrix (..., T, T) of γ_i^(t), row t and column i, from log_decay (..., T).
+
+    >>> import numpy as np
+    >>> prefix_weights(np.log(np.array([1.0, 0.5, 0.5])))
+    array([[1.  , 0.  , 0.  ],
+           [0.5 , 1.  , 0.  ],
+           [0.25, 0.5 , 1.  ]])
+    """
+    return _pairwise(log_decay[..., None])[..., 0]
+
+
+class Ageing:
+    """Scalar or per-channel forgetting as matrices, for solvers that see the whole sequence at once."""
+
+    def __init__(self, log_decay: Array | None, q: Array) -> None:
+        xp = namespace(q)
+        gate = xp.zeros_like(q[..., 0]) if log_decay is None else log_decay
+        logs = per_token("log_decay", gate, q, channels=True)
+        self.gamma = _pairwise(logs)  # (..., T, T, 1 or d_k)
+        self.start = xp.exp(xp.cumulative_sum(logs, axis=-2))  # (..., T, 1 or d_k), the age of what came before
+
+    def products(self, x: Array, k: Array) -> Array:
+        """The lower triangular matrix (..., T, T) of x_t' diag(γ_i^(t)) k_i."""
+        xp = namespace(x)
+        if self.gamma.shape[-1] == 1:
+            return self.gamma[..., 0] * (x @ xp.matrix_transpose(k))
+        return xp.sum(x[..., :, None, :] * self.gamma * k[..., None, :, :], axis=-1)
+
+    def last(self, k: Array) -> Array:
+        """The rows diag(γ_i^(T)) k_i (..., T, d_k): keys as old as they are at the end."""
+        return self.gamma[..., -1, :, :] * k
+
+    def carried(self, S: Array) -> Array:
+        """What is left at the end of an initial state S (..., d_k, d_v)."""
+        return self.start[..., -1, :, None] * S
+
+
+def _pairwise(log_decay: Array) -> Array:
+    """γ (..., T, T, c) from log_decay (..., T, c)."""
+    xp = namespace(log_decay)
+    t = positions(log_decay, log_decay.shape[-2])
+    later = (t[:, None] > t[None, :])[..., None]
+    row = log_decay[..., :, None, :]
+    aged = xp.exp(xp.cumulative_sum(xp.where(later, row, xp.zeros_like(row)), axis=-3))
+    return xp.where((t[:, None] >= t[None, :])[..., None], aged, xp.zeros_like(aged))

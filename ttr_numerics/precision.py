@@ -1,0 +1,61 @@
+"""Number formats by name: unit roundoff, smallest normal number, and rounding to them on NumPy arrays."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import gfloat.formats as formats
+import numpy as np
+
+from ttr_numerics.arrays.rounded import Nearest, Stochastic
+
+__all__ = ["FORMATS", "Format", "format_named"]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A binary floating-point format with `precision` significant bits and smallest normal number 2^min_exponent.
+
+    `accumulator` is the format in which matrix units sum products of this one.
+    """
+
+    name: str
+    precision: int
+    min_exponent: int
+    accumulator: str
+    info: Any
+
+    @property
+    def u(self) -> float:
+        """Unit roundoff 2^-precision."""
+        return 2.0**-self.precision
+
+    @property
+    def tiny(self) -> float:
+        """Smallest normal number."""
+        return 2.0**self.min_exponent
+
+    def nearest(self, x: np.ndarray) -> np.ndarray:
+        """`x` (float64) correctly rounded to this format, as float64."""
+        return x if self.precision >= 53 else Nearest(self.info).store(np.asarray(x, dtype=np.float64))
+
+    def replicas(self, rng: np.random.Generator) -> Stochastic:
+        """Random errors of this format, sums accumulated in its accumulator."""
+        return Stochastic(self.u, FORMATS[self.accumulator].u, rng)
+
+
+FORMATS = {
+    f.name: f
+    for f in (
+        Format("float64", 53, -1022, "float64", formats.format_info_binary64),
+        Format("float32", 24, -126, "float32", formats.format_info_binary32),
+        Format("float16", 11, -14, "float32", formats.format_info_binary16),
+        Format("bfloat16", 8, -126, "float32", formats.format_info_bfloat16),
+    )
+}
+
+
+def format_named(name: str) -> Format:
+    """The format called `name`, or a ValueError that lists them."""
+    if name not in FORMATS:
+        raise ValueError(f"dtype: expected one of {', '.join(FORMATS)}, got {name}")
+    return FORMATS[name]

@@ -1,0 +1,27 @@
+"""The one time loop: (S_t, o_t) = step(S_{t-1}, x_t) for t = 1, ..., T.
+
+A causal layer with a state of fixed size is its step; nothing else in the layers walks over time.
+Complexity: T steps, memory of one state. Reference: arXiv 2501.12352, section 2 (online memorise and retrieve).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from ttr_numerics.arrays import Array, concat
+from ttr_numerics.axes import Output
+
+__all__ = ["sequential"]
+
+
+def sequential(
+    step: Callable[..., tuple[Any, Array]], state: Any, q: Array, k: Array, v: Array, *gates: Array
+) -> Output:
+    """Run `step(state, q_t, k_t, v_t, *gates_t) -> (state, o_t)` over time.
+
+    Every array has time at axis -2 and step sees single rows (..., 1, d); o_t is (..., 1, d_v).
+    """
+    outputs = []
+    for t in range(q.shape[-2]):
+        state, o = step(state, *(x[..., t : t + 1, :] for x in (q, k, v, *gates)))
+        outputs.append(o)
+    return Output(concat(outputs, -2) if outputs else v, state)

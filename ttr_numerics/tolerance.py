@@ -1,0 +1,137 @@
+"""How far rounding alone may move a layer's output, per token and head: derived from data, never typed.
+
+The layer's own code runs R times in float64 with random rounding errors of the declared format (stochastic
+replicas, `arrays.rounded`) and once in that format itself. For replica errors e_r and a sound subject's error e,
+exchangeable Gaussian vectors of any covariance, ‖e‖² R / Σ‖e_r‖² has its heaviest tail where the covariance has rank
+one, where it is F(1, R). So
+
+    bound = max( t_R(1 - α/2N) · √(Σ‖e_r‖²/R),  2 ‖e_reference‖ ) + output rounding + underflow,
+
+with N positions judged together and α the chance of one false alarm in the whole comparison. The factor 2 on the
+sequential reference of the same format covers rounding to nearest that is biased (repeated keys, constant gates),
+which random errors do not show.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from ttr_numerics.arrays.rounded import Nearest, rounded
+from ttr_numerics.precision import FORMATS, Format
+
+__all__ = ["FALSE_ALARM", "REPLICAS", "Rounding", "quantile", "rounding"]
+
+REPLICAS = 16
+FALSE_ALARM = 1e-3
+GROUP = 1 << 25  # array entries of all replicas run together
+
+Layer = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """What rounding does to one layer on one input.
+
+    `reference` (..., T, d_v) is the float64 output on inputs rounded to the format; `spread` (..., T) the root mean
+    square replica error, `shadow` (..., T) the error of the same-format reference, `bound` (..., T) the tolerance on
+    ‖o_t - reference_t‖₂; `quantile` the Student factor.
+    """
+
+    reference: np.ndarray
+    spread: np.ndarray
+    shadow: np.ndarray
+    bound: np.ndarray
+    quantile: float
+    format: Format
+
+
+def quantile(comparisons: int, replicas: int = REPLICAS, false_alarm: float = FALSE_ALARM) -> float:
+    """t_R(1 - α/2N): the multiple of the replica spread that N sound errors exceed with probability α at most."""
+    return float(stats.t.isf(false_alarm / (2 * max(comparisons, 1)), replicas))
+
+
+def rounding(
+    layer: Layer,
+    arrays: Mapping[str, Any],
+    arithmetic: Format,
+    output: Format | None = None,
+    replicas: int = REPLICAS,
+    seed: int = 0,
+) -> Rounding:
+    """Bound the rounding error of `layer(**arrays)` computed in `arithmetic` and stored in `output`.
+
+    `arrays` are float64 NumPy arrays (and plain numbers) by argument name. Raises what the layer raises.
+    """
+    given = {name: x for name, x in arrays.items() if x is not None}
+    stored = {n: arithmetic.nearest(x) if isinstance(x, np.ndarray) else x for n, x in given.items()}
+    inexact = {n for n in stored if isinstance(given[n], np.ndarray) and not np.array_equal(stored[n], given[n])}
+    reference = np.asarray(layer(**stored).o)
+    mean_square = _mean_square(layer, stored, inexact, arithmetic, reference, replicas, seed)
+    # The float64 reference has rounding errors of its own, of the same spread scaled to its roundoff.
+    own = (FORMATS["float64"].u / arithmetic.u) ** 2
+    spread = np.sqrt(mean_square * (1 + own))
+    shadow = _norm(_same_format(layer, stored, arithmetic) - reference)
+    factor = quantile(spread.size, replicas)
+    bound = np.fmax(factor * spread, 2 * shadow) + _storage(reference, stored, arithmetic, output or arithmetic)
+    return Rounding(reference, spread, shadow, bound, factor, arithmetic)
+
+
+def _mean_square(
+    layer: Layer,
+    stored: Mapping[str, Any],
+    inexact: set[str],
+    arithmetic: Format,
+    reference: np.ndarray,
+    replicas: int,
+    seed: int,
+) -> np.ndarray:
+    """Σ‖e_r‖²/R (..., T) over stochastic replicas, on the first axis of every array, in groups that fit in memory.
+
+    An input that had to be rounded to the format gets that error in every replica: a subject may have scaled it later.
+    """
+    noise = arithmetic.replicas(np.random.default_rng(seed))
+    T = reference.shape[-2]
+    size = reference.size * max(T, stored["q"].shape[-1]) // max(reference.shape[-1], 1)
+    group = min(replicas, max(1, GROUP // max(size, 1)))
+    total, done = np.zeros(reference.shape[:-1]), 0
+    while done < replicas:
+        n = min(group, replicas - done)
+        inputs = {}
+        for name, x in stored.items():
+            if isinstance(x, np.ndarray):
+                x = np.broadcast_to(x, (n, *x.shape))
+                x = rounded(noise.store(x) if name in inexact else x, noise)
+            inputs[name] = x
+        error = layer(**inputs).o.x - reference
+        total += np.sum(error * error, axis=(0, -1))
+        noise.renew()
+        done += n
+    return total / replicas
+
+
+def _same_format(layer: Layer, stored: Mapping[str, Any], arithmetic: Format) -> np.ndarray:
+    """The layer run in the format: by NumPy where it has it, else every operation rounded to nearest."""
+    if arithmetic.name == "float64":
+        return np.asarray(layer(**stored).o)
+    if arithmetic.name == "float32":
+        with np.errstate(all="ignore"):
+            run = layer(**{n: x.astype(np.float32) if isinstance(x, np.ndarray) else x for n, x in stored.items()})
+        return np.asarray(run.o, dtype=np.float64)
+    nearest = Nearest(arithmetic.info)
+    emulated = layer(**{n: rounded(x, nearest) if isinstance(x, np.ndarray) else x for n, x in stored.items()})
+    return np.asarray(emulated.o.x)
+
+
+def _storage(reference: np.ndarray, stored: Mapping[str, Any], arithmetic: Format, output: Format) -> np.ndarray:
+    """Rounding the output to a coarser format, and values flushed to zero below the smallest normal number."""
+    final = output.u * _norm(reference) if output.u > arithmetic.u else 0.0
+    operands = np.sum(np.abs(stored["q"]), axis=-1) + np.cumsum(_norm(stored["v"]), axis=-1)
+    tiny = max(arithmetic.tiny, output.tiny) * np.sqrt(reference.shape[-1])
+    return final + tiny * (1 + operands)
+
+
+def _norm(x: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.sum(x * x, axis=-1))
