@@ -1,3 +1,27 @@
-"""Sequence layers as regressors fitted at test time, each beside the exact solver it is or approximates."""
+"""Sequence layers as regressors fitted at test time, each beside the exact solver it is or approximates.
+
+Names are imported when first used, so that `import ttr_numerics` and `ttr --help` are quick.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ttr_numerics import exact, features, layers, measure, tasks
+    from ttr_numerics.pairs import catalogue
+    from ttr_numerics.verdict import check
 
 __version__ = "0.1.0"
+__all__ = ["catalogue", "check", "exact", "features", "layers", "measure", "tasks"]
+
+_HOME = {"catalogue": "ttr_numerics.pairs", "check": "ttr_numerics.verdict"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'ttr_numerics' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name) if name in _HOME else import_module(f"ttr_numerics.{name}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

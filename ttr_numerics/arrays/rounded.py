@@ -250,7 +250,30 @@ class Namespace:
 
 
 _EXACT = frozenset(
-    ["abs", "arange", "asarray", "astype", "broadcast_to", "concat", "eye", "flip", "full_like", "matrix_transpose", "max", "min", "ones", "ones_like", "permute_dims", "reshape", "stack", "tril", "triu", "where", "zeros", "zeros_like"]
+    [
+        "abs",
+        "arange",
+        "asarray",
+        "astype",
+        "broadcast_to",
+        "concat",
+        "eye",
+        "flip",
+        "full_like",
+        "matrix_transpose",
+        "max",
+        "min",
+        "ones",
+        "ones_like",
+        "permute_dims",
+        "reshape",
+        "stack",
+        "tril",
+        "triu",
+        "where",
+        "zeros",
+        "zeros_like",
+    ]
 )
 
 

@@ -1,4 +1,4 @@
-"""Kernels κ(x, y) as small frozen objects: `kernel.log(X, Y)` or `kernel(X, Y)` for rows X (..., n, d), Y (..., m, d)."""
+"""Kernels κ(x, y) as frozen objects: `kernel(X, Y)` or `kernel.log(X, Y)` on rows X (..., n, d), Y (..., m, d)."""
 
 from dataclasses import dataclass
 

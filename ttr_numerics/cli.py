@@ -1,0 +1,95 @@
+"""`ttr`: the command line. Answers go to standard output, everything else to standard error.
+
+Exit status: 0 right, 1 wrong, 2 bad usage or bad input, 5 inconclusive, 130 interrupted.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return arguments.run(arguments)
+    except ValueError as error:  # ProblemError and everything that refuses an argument
+        print(f"ttr {arguments.command}: {error}", file=sys.stderr)
+        return 2
+    except MemoryError:
+        print(f"ttr {arguments.command}: input too large for this machine's memory", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except KeyboardInterrupt:
+        print(f"ttr {arguments.command}: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="ttr", description="Sequence layers against the regressions they are.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    check = commands.add_parser(
+        "check",
+        help="judge an output stored in a file",
+        description="Judge an output o stored with q, k, v and the layer's own arrays (.npz, .safetensors).",
+        epilog="Exit status: 0 right, 1 wrong, 2 bad usage or bad input, 5 inconclusive.",
+    )
+    check.add_argument("file", help=".npz or .safetensors with q, k, v, o (..., T, d) and the layer's arrays")
+    check.add_argument("--layer", required=True, help="a name from `ttr layers`")
+    check.add_argument("--dtype", help="arithmetic of the output: float64, float32, float16, bfloat16 (default: o's)")
+    check.add_argument("--scale", help="multiply the logits q·k by this number, or by 1/sqrt(d)", default="1")
+    check.add_argument("--grouped-heads", action="store_true", help="query heads share key heads, in order")
+    check.add_argument("--json", action="store_true", help="the whole verdict as JSON")
+    check.set_defaults(run=_check)
+    layers = commands.add_parser("layers", help="print the catalogue: every layer and the regression it is")
+    layers.add_argument("--json", action="store_true", help="the catalogue as JSON")
+    layers.set_defaults(run=_layers)
+    return parser
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from ttr_numerics.convention import Convention
+    from ttr_numerics.pairs import pairing
+    from ttr_numerics.problem import Problem, ProblemError, describe, read_arrays, rename_aliases
+    from ttr_numerics.verdict import check_problem
+    from ttr_numerics.verdict.text import as_text
+
+    row = pairing(arguments.layer)
+    arrays, notes = rename_aliases(read_arrays(arguments.file))
+    for note in notes:
+        print(f"ttr check: {note}", file=sys.stderr)
+    if "q" not in arrays:
+        raise ProblemError(f"q: expected in {arguments.file}, got no such array; there are {describe(arrays)}")
+    convention = Convention(_scale(arguments.scale, arrays["q"].shape), arguments.grouped_heads)
+    verdict = check_problem(Problem.build(row, convention.apply(arrays)), arguments.dtype)
+    print(json.dumps(verdict.to_json()) if arguments.json else as_text(verdict))
+    return verdict.status
+
+
+def _scale(text: str, shape: tuple[int, ...]) -> float:
+    if text.replace(" ", "") == "1/sqrt(d)" and shape:
+        return float(shape[-1]) ** -0.5
+    try:
+        value = float(text)
+    except ValueError:
+        raise ValueError(f"--scale: expected a number or 1/sqrt(d), got {text}") from None
+    if not 0 < value < float("inf"):
+        raise ValueError(f"--scale: expected a positive finite number, got {text}")
+    return value
+
+
+def _layers(arguments: argparse.Namespace) -> int:
+    from ttr_numerics.pairs import catalogue
+    from ttr_numerics.verdict.text import catalogue_json, catalogue_text
+
+    print(json.dumps(catalogue_json(catalogue()), indent=1) if arguments.json else catalogue_text(catalogue()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,176 @@
+"""Name the cause of a wrong output: which variant of the layer, or which other layer, gives it to rounding.
+
+Every candidate is the catalogue's own layer on changed arrays. Candidates are ranked by distance; the nearest are
+judged with a tolerance derived for the changed problem, so a match means equality to rounding, not likeness.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ttr_numerics.pairs import Pairing, catalogue
+from ttr_numerics.precision import Format
+from ttr_numerics.problem import Problem
+from ttr_numerics.tolerance import Rounding, rounding
+from ttr_numerics.verdict.verdict import Word
+
+__all__ = ["Match", "explain"]
+
+
+@dataclass(frozen=True)
+class Match:
+    """The word for a wrong output and the sentences that explain it."""
+
+    word: Word
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """`layer` on `arrays` gives what the subject would be at `rows`, if `sentence` were true.
+
+    `place` maps the layer's output (..., T', d_v) to those rows (..., len(rows), d_v).
+    """
+
+    word: Word
+    sentence: str
+    row: Pairing
+    arrays: dict[str, Any]
+    rows: slice
+    place: Callable[[np.ndarray], np.ndarray]
+
+
+def explain(problem: Problem, bound: Rounding, wrong: np.ndarray, arithmetic: Format, output: Format) -> Match:
+    """The variant that reproduces the output to rounding, swapped heads, or plain *wrong*."""
+    swap = _swapped_heads(problem, bound)
+    if swap:
+        return Match(Word.CONVENTION, (swap,))
+    ranked = sorted(
+        ((_misfit(problem.o, c), i, c) for i, c in enumerate(_candidates(problem))), key=lambda item: item[:2]
+    )
+    for misfit, _, candidate in ranked[:2]:
+        if misfit < 0.5 and _fits(problem.o, candidate, arithmetic, output):
+            empty = _empty_rows(problem.o, candidate)
+            return Match(candidate.word, (f"to rounding, equals {candidate.sentence}", *empty))
+    return Match(Word.WRONG, (_pattern(problem, bound, wrong),))
+
+
+def _candidates(problem: Problem) -> Iterator[Candidate]:
+    yield from _scales(problem)
+    yield from _gates(problem)
+    if problem.row.causal and problem.arrays["q"].shape[-2] > 1:
+        yield from _masks(problem)
+    if "initial_state" in problem.arrays:
+        arrays = {n: x for n, x in problem.arrays.items() if n != "initial_state"}
+        yield _whole(problem.row, arrays, Word.CONVENTION, f"{problem.row.name} with the initial state dropped")
+    for row in catalogue():
+        if row is not problem.row and set(row.arrays) <= set(problem.arrays):
+            taken = {"q", "k", "v", *row.arrays, *row.optional}
+            arrays = {n: x for n, x in problem.arrays.items() if n in taken}
+            if row.name != "mesa" or np.ndim(arrays.get("log_decay", 0.0)) < arrays["q"].ndim:
+                yield _whole(row, arrays, Word.OTHER_LAYER, row.name)
+
+
+def _whole(row: Pairing, arrays: dict[str, Any], word: Word, sentence: str) -> Candidate:
+    return Candidate(word, sentence, row, arrays, slice(None), lambda o: o)
+
+
+def _scales(problem: Problem) -> Iterator[Candidate]:
+    root = np.sqrt(problem.arrays["q"].shape[-1])
+    changed = (
+        (1 / root, "q·k divided by √d: if that scale is meant, declare it (--scale '1/sqrt(d)')"),
+        (root, "q·k multiplied by √d: a factor 1/√d is missing"),
+    )
+    for factor, words in changed:
+        arrays = {**problem.arrays, "q": problem.arrays["q"] * factor}
+        yield _whole(problem.row, arrays, Word.CONVENTION, f"{problem.row.name} with {words}")
+
+
+def _gates(problem: Problem) -> Iterator[Candidate]:
+    if "log_decay" not in problem.arrays:
+        return
+    gate = problem.arrays["log_decay"]
+    changed = (
+        (gate * np.log(2.0), "the gate read as a base-2 logarithm"),
+        (gate / np.log(2.0), "exp2 of a base-2 gate missing: the natural gate divided by ln 2"),
+        (np.zeros_like(gate), "the gate ignored"),
+    )
+    for log_decay, words in changed:
+        arrays = {**problem.arrays, "log_decay": log_decay}
+        yield _whole(problem.row, arrays, Word.CONVENTION, f"{problem.row.name} with {words}")
+
+
+def _masks(problem: Problem) -> Iterator[Candidate]:
+    """The mask off by one: exclusive (each query misses its own key) or leaking (it sees the next one)."""
+    name, arrays = problem.row.name, problem.arrays
+    shift = {n: x for n, x in arrays.items() if n in ("q", "k", "v")}
+    rest = {n: x for n, x in arrays.items() if n not in shift and np.ndim(x) == 0}
+    if set(arrays) - set(shift) - set(rest):
+        return  # gates would have to be shifted too, and conventions for that differ
+    late = {**rest, "q": arrays["q"][..., 1:, :], "k": arrays["k"][..., :-1, :], "v": arrays["v"][..., :-1, :]}
+    sentence = f"{name} with an exclusive mask (token t sees 1..t-1, off by one)"
+    yield Candidate(Word.CONVENTION, sentence, problem.row, late, slice(1, None), lambda o: o)
+    early = {**arrays, "q": np.concatenate([arrays["q"][..., :1, :], arrays["q"][..., :-1, :]], axis=-2)}
+    sentence = f"{name} with a mask that leaks the future (token t sees 1..t+1, off by one)"
+    yield Candidate(Word.CONVENTION, sentence, problem.row, early, slice(0, -1), lambda o: o[..., 1:, :])
+
+
+def _misfit(o: np.ndarray, candidate: Candidate) -> float:
+    """Relative Frobenius distance at the candidate's rows; inf where the output is not finite there."""
+    try:
+        expected = candidate.place(np.asarray(candidate.row.layer(**candidate.arrays).o))
+    except ValueError:  # a layer that refuses the changed arrays (singular, wrong shape) explains nothing
+        return np.inf
+    got = o[..., candidate.rows, :]
+    if not np.isfinite(got).all():
+        return np.inf
+    return float(np.linalg.norm(got - expected) / max(np.linalg.norm(expected), np.finfo(float).tiny))
+
+
+def _fits(o: np.ndarray, candidate: Candidate, arithmetic: Format, output: Format) -> bool:
+    bound = rounding(candidate.row.layer, candidate.arrays, arithmetic, output)
+    difference = o[..., candidate.rows, :] - candidate.place(bound.reference)
+    return bool((np.linalg.norm(difference, axis=-1) <= candidate.place(bound.bound[..., None])[..., 0]).all())
+
+
+def _empty_rows(o: np.ndarray, candidate: Candidate) -> tuple[str, ...]:
+    """What the subject's first row holds when an exclusive mask leaves it nothing to see."""
+    if candidate.rows != slice(1, None):
+        return ()
+    first = o[..., 0, :]
+    got = "NaN" if np.isnan(first).all() else "zeros" if not first.any() else "other values"
+    return (
+        f"under that mask the first row is empty: no key is visible, softmax is 0/0 and a state is still its initial "
+        f"value, so whatever stands there (here {got}) is a convention, not an answer",
+    )
+
+
+def _swapped_heads(problem: Problem, bound: Rounding) -> str:
+    """A sentence if every output head equals some reference head to rounding, but not its own."""
+    shape = bound.reference.shape
+    if len(shape) < 3:
+        return ""
+    o, reference = problem.o.reshape(-1, *shape[-2:]), bound.reference.reshape(-1, *shape[-2:])
+    tolerance = bound.bound.reshape(-1, shape[-2])
+    source = []
+    for head in o:
+        distance = np.linalg.norm(head - reference, axis=-1)
+        matches = np.flatnonzero((distance <= tolerance).all(axis=-1))
+        if not len(matches):
+            return ""
+        source.append(int(matches[0]))
+    moved = [f"output head {i} is head {j}" for i, j in enumerate(source) if i != j]
+    return f"heads are permuted: {'; '.join(moved[:6])}" if moved else ""
+
+
+def _pattern(problem: Problem, bound: Rounding, wrong: np.ndarray) -> str:
+    """What can be said of a wrong output that equals no variant tried."""
+    if not np.any(problem.o):
+        return "the output is zero everywhere"
+    tokens = np.flatnonzero(wrong.reshape(-1, wrong.shape[-1]).any(axis=0))
+    T = wrong.shape[-1]
+    if len(tokens) == T - tokens[0] and tokens[0] > 0:
+        return f"right up to token {tokens[0] - 1} and wrong at every later one, in the heads named"
+    return f"equals no variant tried; {len(tokens)} of {T} tokens are touched, from {tokens[0]} to {tokens[-1]}"
