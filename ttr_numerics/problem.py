@@ -73,7 +73,7 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
         raise ProblemError(f"file: expected a readable .npz or .safetensors file, got {path}, which is not a file")
     try:
         if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as archive:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
                 return {name: archive[name] for name in archive.files}
         if path.suffix == ".safetensors":
             return _read_safetensors(path)

@@ -71,7 +71,7 @@ def _refusal(a: Array, what: str) -> str:
     if not np.all(finite):
         return f"{what}: expected finite entries, got NaN or infinity{name_slices(~finite)}"
     spectrum = np.linalg.eigvalsh(stack)
-    smallest = spectrum[..., 0] / np.maximum(spectrum[..., -1], np.finfo(float).tiny)
+    smallest = spectrum[..., 0] / np.maximum(np.max(np.abs(spectrum), axis=-1), np.finfo(float).tiny)
     bad = smallest <= a.shape[-1] * float(namespace(a).finfo(a.dtype).eps)
     bad = bad if np.any(bad) else smallest == np.min(smallest)
     return (

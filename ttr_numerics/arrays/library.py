@@ -3,6 +3,7 @@
 from typing import Any
 
 import array_api_compat
+import ml_dtypes
 import numpy as np
 
 from ttr_numerics.arrays import symbols
@@ -93,12 +94,12 @@ def row_maximum(x: Array) -> Array:
 
 
 def to_numpy(x: Array) -> np.ndarray:
-    """A NumPy copy of `x`, bfloat16 widened to float32 (NumPy has no such dtype)."""
-    if isinstance(x, np.ndarray):
-        return x
+    """A NumPy copy of `x`; bfloat16 as the dtype of that name in ml_dtypes, which NumPy itself lacks."""
+    if isinstance(x, np.ndarray | np.generic):
+        return np.asarray(x)
     if array_api_compat.is_torch_array(x):
         x = x.detach().cpu()
-        return np.asarray(x.float().numpy() if str(x.dtype) == "torch.bfloat16" else x.numpy())
+        return x.float().numpy().astype(ml_dtypes.bfloat16) if str(x.dtype) == "torch.bfloat16" else x.numpy()
     if array_api_compat.is_cupy_array(x):
         return np.asarray(x.get())
     if hasattr(x, "to_device"):  # array-api-strict exports from its CPU device alone

@@ -159,6 +159,9 @@ class RoundedArray:
     def __rsub__(self, other: Any) -> "RoundedArray":
         return (-self) + other
 
+    def __pow__(self, power: int) -> "RoundedArray":
+        return self._stored(self.x**power, False)
+
     def __mul__(self, other: Any) -> "RoundedArray":
         y = _plain(other)
         return self._stored(self.x * y, (np.abs(self.x) == 1) | (np.abs(y) == 1))
@@ -216,7 +219,7 @@ class Namespace:
 
         def exact(*arguments: Any, **keywords: Any) -> Any:
             keywords.pop("device", None)
-            result = function(*(_unwrapped(a) for a in arguments), **keywords)
+            result = np.asarray(function(*(_unwrapped(a) for a in arguments), **keywords))
             return RoundedArray(result, self.rounding) if result.dtype == np.float64 else result
 
         return exact
@@ -235,6 +238,10 @@ class Namespace:
         total, squares = (np.sum(y, axis=axis, keepdims=keepdims) for y in (x.x, x.x * x.x))
         return RoundedArray(self.rounding.contract(total, squares, x.x.shape[axis]), self.rounding)
 
+    def cumulative_sum(self, x: RoundedArray, axis: int = -1) -> RoundedArray:
+        """Running sums, each stored; their accumulation is charged as one rounding of the result."""
+        return RoundedArray(self.rounding.store(np.cumulative_sum(x.x, axis=axis)), self.rounding)
+
     def own_cholesky(self, a: RoundedArray) -> RoundedArray:
         """The factor of A + E with |E_ij| of √n accumulator roundoffs times √(a_ii a_jj) (Higham, theorem 10.3)."""
         n = a.x.shape[-1]
@@ -250,30 +257,11 @@ class Namespace:
 
 
 _EXACT = frozenset(
-    [
-        "abs",
-        "arange",
-        "asarray",
-        "astype",
-        "broadcast_to",
-        "concat",
-        "eye",
-        "flip",
-        "full_like",
-        "matrix_transpose",
-        "max",
-        "min",
-        "ones",
-        "ones_like",
-        "permute_dims",
-        "reshape",
-        "stack",
-        "tril",
-        "triu",
-        "where",
-        "zeros",
-        "zeros_like",
-    ]
+    (
+        *("abs", "all", "any", "arange", "asarray", "astype", "broadcast_to", "concat", "eye", "flip", "full_like"),
+        *("isfinite", "matrix_transpose", "max", "min", "ones", "ones_like", "permute_dims", "reshape", "stack"),
+        *("tril", "triu", "where", "zeros", "zeros_like"),
+    )
 )
 
 

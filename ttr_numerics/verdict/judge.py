@@ -93,9 +93,9 @@ def _basis(bound: Rounding) -> str:
     """How the tolerance came about, in one sentence."""
     name, checks = bound.format.name, round(1 / FALSE_ALARM)
     return (
-        f"per head and token the larger of {bound.quantile:.2f} times the spread of {REPLICAS} replicas with random {name} "
-        f"rounding (Student's quantile: one false alarm in {checks} checks) and twice the error of a sequential {name} "
-        "reference; errors are against float64 on the same inputs"
+        f"per head and token the larger of {bound.quantile:.2f} times the spread of {REPLICAS} replicas with random "
+        f"{name} rounding (Student's quantile: one false alarm in {checks} checks) and twice the error of a sequential "
+        f"{name} reference; errors are against float64 on the same inputs"
     )
 
 

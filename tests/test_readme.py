@@ -1,0 +1,37 @@
+"""Every example of the README runs, and its commands exist."""
+
+import doctest
+import re
+import shlex
+from pathlib import Path
+
+from ttr_numerics import cli
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+
+
+def test_every_python_example_gives_what_it_says():
+    failed, tried = doctest.testfile(str(README), module_relative=False)
+    assert tried > 0
+    assert failed == 0
+
+
+def test_every_console_example_ends_right(capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    commands = re.findall(r"^\$ ttr (.*)$", README.read_text(), flags=re.MULTILINE)
+    assert commands
+    for command in commands:
+        assert cli.main(shlex.split(command)) == 0
+        assert "[rounding]" in capsys.readouterr().out
+
+
+def test_the_two_make_targets_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"^make (\w+)", README.read_text(), flags=re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE)
+
+
+def test_every_linked_file_exists():
+    for link in re.findall(r"\]\((?!http)([^)#]+)\)", README.read_text()):
+        assert (ROOT / link).exists(), link

@@ -1,0 +1,174 @@
+"""Each verdict word, from inputs that deserve it; zeros never pass."""
+
+import numpy as np
+import pytest
+
+from tests.verdict.subjects import chunked_delta_rule, chunked_linear_attention
+from ttr_numerics import catalogue, check, exact, layers
+from ttr_numerics.problem import ProblemError
+from ttr_numerics.tasks import conditioned_keys, isotropic_unit_keys
+from ttr_numerics.verdict import Word
+
+T, D = 48, 8
+
+
+def inputs(seed=0, dtype=np.float32, heads=2):
+    """Arrays for every layer, in one dtype."""
+    rng = np.random.default_rng(seed)
+    q, k, v = rng.standard_normal((3, heads, T, D))
+    arrays = {
+        "q": q,
+        "k": k / np.linalg.norm(k, axis=-1, keepdims=True),
+        "v": v,
+        "beta": rng.uniform(0.1, 1.0, (heads, T)),
+        "log_decay": -rng.exponential(0.05, (heads, T)),
+        "ridge": np.array(0.25),
+    }
+    return {name: x.astype(dtype) for name, x in arrays.items()}
+
+
+def taken(row, arrays):
+    """What the layer of `row` takes of `arrays`."""
+    return {name: arrays[name] for name in ("q", "k", "v", *row.arrays)}
+
+
+def output(row, arrays):
+    """The layer's own output as a stranger's array."""
+    given = taken(row, arrays)
+    return row.layer(**{n: float(x) if n == "ridge" else x for n, x in given.items()}).o
+
+
+@pytest.mark.parametrize("row", catalogue(), ids=lambda row: row.name)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_the_layer_itself_is_rounding(row, dtype):
+    arrays = inputs(dtype=dtype)
+    verdict = check(output(row, arrays), row.name, **taken(row, arrays))
+    assert verdict.word is Word.ROUNDING, verdict.reasons
+
+
+@pytest.mark.parametrize("row", catalogue(), ids=lambda row: row.name)
+def test_zeros_never_pass(row):
+    arrays = inputs()
+    verdict = check(np.zeros_like(arrays["v"]), row.name, **taken(row, arrays))
+    assert verdict.status == 1
+    assert "zero everywhere" in verdict.reasons[0]
+
+
+@pytest.mark.parametrize("row", catalogue(), ids=lambda row: row.name)
+def test_float16_arithmetic_judged_as_float32_is_wrong(row):
+    arrays = inputs(dtype=np.float16)
+    verdict = check(output(row, arrays).astype(np.float32), row.name, **taken(row, arrays))
+    assert verdict.status == 1
+
+
+@pytest.mark.parametrize("row", catalogue(), ids=lambda row: row.name)
+def test_float16_arithmetic_declared_as_such_is_not_wrong(row):
+    arrays = inputs(dtype=np.float16)
+    verdict = check(output(row, arrays), row.name, **taken(row, arrays))
+    assert verdict.status != 1, verdict.reasons
+
+
+@pytest.mark.parametrize("chunk", [1, 16, 48])
+def test_sound_chunked_forms_in_float32_are_rounding(chunk):
+    a = inputs()
+    o = chunked_linear_attention(a["q"], a["k"], a["v"], chunk)
+    assert check(o, "linear_attention", q=a["q"], k=a["k"], v=a["v"]).word is Word.ROUNDING
+    o = chunked_delta_rule(a["q"], a["k"], a["v"], a["beta"], chunk)
+    assert check(o, "delta_rule", q=a["q"], k=a["k"], v=a["v"], beta=a["beta"]).word is Word.ROUNDING
+
+
+def test_a_right_answer_to_an_ill_conditioned_problem_is_called_so():
+    rng = np.random.default_rng(1)
+    k = conditioned_keys(rng, T, D, 300.0)[None].astype(np.float32)
+    q, v = rng.standard_normal((2, 1, T, D)).astype(np.float32)
+    ridge = np.float32(1e-6)
+    o = layers.mesa(q, k, v, ridge=float(ridge)).o
+    verdict = check(o, "mesa", q=q, k=k, v=v, ridge=ridge)
+    assert verdict.word is Word.ILL_CONDITIONED
+    assert verdict.status == 0
+    assert "no more digits" in verdict.reasons[0]
+
+
+def test_where_the_tolerance_is_as_large_as_the_answer_nothing_is_concluded():
+    rng = np.random.default_rng(2)
+    q = isotropic_unit_keys(rng, (1, T, D))
+    k = np.repeat(isotropic_unit_keys(rng, (1, 1, D)), T, axis=-2)  # one key, rewritten
+    v = rng.standard_normal((1, T, D))
+    v[:, 0] += 1e4
+    v[:, 1] -= 1e4  # from the second token on the large first value is undone, and its rounding stays
+    o = layers.linear_attention(q, k, v).o
+    verdict = check(o, "linear_attention", dtype="bfloat16", q=q, k=k, v=v)
+    assert verdict.word is Word.INCONCLUSIVE
+    assert verdict.status == 5
+    assert "zeros would pass" in verdict.reasons[0]
+
+
+def test_error_before_decay_is_wrong_from_the_second_token_on():
+    a = inputs(dtype=np.float64)
+    S, rows = np.zeros((2, D, D)), []
+    for t in range(T):
+        k, v, beta = a["k"][:, t], a["v"][:, t], a["beta"][:, t, None]
+        error = v - np.einsum("hk,hkv->hv", k, S)
+        S = np.exp(a["log_decay"][:, t])[:, None, None] * S + k[:, :, None] * (beta * error)[:, None, :]
+        rows.append(np.einsum("hk,hkv->hv", a["q"][:, t], S))
+    arrays = {name: a[name] for name in ("q", "k", "v", "beta", "log_decay")}
+    verdict = check(np.stack(rows, axis=-2), "gated_delta_rule", **arrays)
+    assert verdict.word is Word.WRONG
+    assert verdict.first_wrong is not None
+    assert verdict.first_wrong[-1] == 1
+
+
+def test_an_ignored_gate_is_named():
+    a = inputs()
+    o = layers.linear_attention(a["q"], a["k"], a["v"]).o
+    verdict = check(o, "gated_linear_attention", q=a["q"], k=a["k"], v=a["v"], log_decay=a["log_decay"])
+    assert verdict.word is Word.CONVENTION
+    assert "the gate ignored" in verdict.reasons[0]
+
+
+def test_a_dropped_initial_state_is_named():
+    a = inputs(dtype=np.float64)
+    arrays = {"q": a["q"], "k": a["k"], "v": a["v"]}
+    o = layers.linear_attention(**arrays).o
+    state = np.random.default_rng(3).standard_normal((2, D, D))
+    verdict = check(o, "linear_attention", **arrays, initial_state=state)
+    assert "initial state dropped" in verdict.reasons[0]
+
+
+def test_nan_in_the_output_is_a_wrong_output_and_says_where():
+    a = inputs()
+    o = output(catalogue()[0], a)
+    o[1, 30, 2] = np.nan
+    verdict = check(o, "linear_attention", q=a["q"], k=a["k"], v=a["v"])
+    assert verdict.status == 1
+    assert verdict.first_wrong == (1, 30)
+    assert any("NaN or infinite at 1 positions, first at token 30 of head 1" in reason for reason in verdict.reasons)
+
+
+def test_a_callable_subject_is_called_on_the_arrays():
+    a = inputs()
+    verdict = check(layers.linear_attention, layers.linear_attention, q=a["q"], k=a["k"], v=a["v"])
+    assert verdict.word is Word.ROUNDING
+
+
+def test_an_array_the_layer_does_not_take_is_refused():
+    a = inputs()
+    with pytest.raises(ProblemError, match="^beta: expected only arrays of linear_attention"):
+        check(a["v"], "linear_attention", q=a["q"], k=a["k"], v=a["v"], beta=a["beta"])
+
+
+def test_an_unknown_layer_is_refused_with_the_names():
+    with pytest.raises(ValueError, match="layer: expected one of linear_attention, .*, got attention"):
+        check(np.zeros((3, 2)), "attention")
+
+
+def test_a_singular_reference_is_refused_not_judged():
+    a = inputs()
+    with pytest.raises(ProblemError, match="mesa: no reference for this input: H \\+ ridge"):
+        check(a["v"], "mesa", q=a["q"], k=a["k"], v=a["v"], ridge=0.0)
+
+
+def test_the_exact_solver_is_accepted_as_the_layer():
+    a = inputs(dtype=np.float64)
+    o = exact.ridge_prefixes(a["q"], a["k"], a["v"], ridge=0.25).o
+    assert check(o, "mesa", q=a["q"], k=a["k"], v=a["v"], ridge=0.25).word is Word.ROUNDING
