@@ -6,6 +6,7 @@ charged the error of summing them one by one, averaged over all n! orders; its a
 operands. Reference: Parker, Monte Carlo Arithmetic, 1997; Higham and Mary, SIAM J. Sci. Comput. 41 (2019) A2815.
 """
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -60,10 +61,11 @@ class Stochastic:
     """Each stored value gets a relative error uniform in [-u, u]; sums accumulate with unit roundoff u_sum ≤ u."""
 
     POOL = 1 << 22
+    BLOCK = 1 << 15  # entries perturbed at a time: temporaries stay in cache
 
     def __init__(self, u: float, u_sum: float, rng: np.random.Generator) -> None:
         self.u, self.u_sum, self.rng = u, u_sum, rng
-        # One pool of errors, read from a random place for every operation: ten times faster than fresh draws.
+        # One pool of errors, read from a random place for every block: ten times faster than fresh draws.
         self.pool = rng.uniform(-1.0, 1.0, self.POOL)
         self.renew()
 
@@ -71,18 +73,17 @@ class Stochastic:
         """Give library functions new errors: for the next group of replicas."""
         self.key = self.rng.integers(1 << 62, dtype=np.uint64)
 
-    def draws(self, shape: tuple[int, ...]) -> np.ndarray:
-        """Numbers uniform in [-1, 1]."""
-        n = int(np.prod(shape))
-        if n > self.POOL // 2:
-            return self.rng.uniform(-1.0, 1.0, shape)
+    def draws(self, n: int) -> np.ndarray:
+        """n ≤ BLOCK numbers uniform in [-1, 1]."""
         start = int(self.rng.integers(self.POOL - n))
-        return self.pool[start : start + n].reshape(shape)
+        return self.pool[start : start + n]
 
     def store(self, x: np.ndarray) -> np.ndarray:
-        """x (1 + δ)."""
-        with np.errstate(invalid="ignore"):  # a masked -inf stays what it is
-            return np.where(np.isinf(x), x, x + (self.u * x) * self.draws(x.shape))
+        """x (1 + δ); an infinity stays what it is."""
+        return _blockwise(self._store, self.BLOCK, x)
+
+    def _store(self, x: np.ndarray) -> np.ndarray:
+        return x + np.where(np.isinf(x), 0.0, self.u * x) * self.draws(x.size)
 
     def function(self, argument: np.ndarray, value: np.ndarray) -> np.ndarray:
         """A library function within one roundoff and its stored result: 2u, the same error for the same argument.
@@ -90,12 +91,15 @@ class Stochastic:
         A gate that is constant over time gets a constant error, which accumulates in step with the tokens. Errors
         come from a hash of the argument's bits and of the place on the first axis, where replicas lie.
         """
-        bits = np.ascontiguousarray(argument).view(np.uint64)
-        places = np.arange(argument.shape[0] if argument.ndim else 1, dtype=np.uint64) + self.key
-        mixed = (bits ^ places.reshape(-1, *(1,) * (argument.ndim - 1))) * np.uint64(0x9E3779B97F4A7C15)
+        place = np.arange(len(argument), dtype=np.uint64) + self.key
+        keys = np.broadcast_to(place.reshape(-1, *(1,) * (argument.ndim - 1)), argument.shape)
+        return _blockwise(self._function, self.BLOCK, argument, value, keys)
+
+    def _function(self, argument: np.ndarray, value: np.ndarray, key: np.ndarray) -> np.ndarray:
+        mixed = (argument.view(np.uint64) ^ key) * np.uint64(0x9E3779B97F4A7C15)
         mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
         uniform = (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-52 - 1.0
-        return value + (2 * self.u * value) * uniform.reshape(value.shape)
+        return value + (2 * self.u * value) * uniform
 
     def contract(self, total: np.ndarray, squares: np.ndarray, n: int) -> np.ndarray:
         """The sum with the variance of recursive summation in a random order, then stored.
@@ -105,15 +109,31 @@ class Stochastic:
         """
         if n == 1:
             return self.store(total)
-        c2 = total * total
-        spread = np.maximum(squares - c2 / n, 0.0)
-        ordered = c2 * ((n + 1) * (2 * n + 1) / (6 * n) - 1 / n**2)
-        variance = ordered + spread * ((n + 1) / 6 - 1 / n) + squares
-        return self.store(total + (self.u_sum * np.sqrt(variance)) * self.draws(total.shape))
+
+        def summed(total: np.ndarray, squares: np.ndarray) -> np.ndarray:
+            c2 = total * total
+            spread = np.maximum(squares - c2 / n, 0.0)
+            ordered = c2 * ((n + 1) * (2 * n + 1) / (6 * n) - 1 / n**2)
+            variance = ordered + spread * ((n + 1) / 6 - 1 / n) + squares
+            return self._store(total + (self.u_sum * np.sqrt(variance)) * self.draws(total.size))
+
+        return _blockwise(summed, self.BLOCK, total, squares)
 
     def factor(self, x: np.ndarray, scale: np.ndarray) -> np.ndarray:
         """x + u_sum scale δ."""
-        return x + (self.u_sum * scale) * self.draws(x.shape)
+        return _blockwise(lambda x, scale: x + (self.u_sum * scale) * self.draws(x.size), self.BLOCK, x, scale)
+
+
+def _blockwise(f: Callable[..., np.ndarray], block: int, *arrays: np.ndarray) -> np.ndarray:
+    """f on flat pieces of equally shaped arrays, put together again."""
+    flat = [np.ascontiguousarray(x).reshape(-1) for x in arrays]
+    if flat[0].size <= block:
+        return f(*flat).reshape(arrays[0].shape)
+    result = np.empty(flat[0].size)
+    for start in range(0, result.size, block):
+        piece = slice(start, start + block)
+        result[piece] = f(*(x[piece] for x in flat))
+    return result.reshape(arrays[0].shape)
 
 
 class RoundedArray:
