@@ -1,0 +1,111 @@
+"""The sentences of a verdict: how its tolerance came about, why an output is right, where it is wrong."""
+
+from typing import Any
+
+import numpy as np
+
+from ttr_numerics.arrays import LinAlgError
+from ttr_numerics.precision import Format
+from ttr_numerics.problem import Problem
+from ttr_numerics.tolerance import FALSE_ALARM, REPLICAS, Rounding
+from ttr_numerics.verdict.verdict import Verdict, Word
+
+__all__ = ["basis", "distance", "justified", "partner", "places"]
+
+_PARTNER_LIMIT = 1 << 28  # entries of all pairs of tokens that the exact partner may form
+
+
+def basis(bound: Rounding) -> str:
+    """How the tolerance came about, in one sentence."""
+    name, checks = bound.format.name, round(1 / FALSE_ALARM)
+    return (
+        f"per head and token the larger of {bound.quantile:.2f} times the spread of {REPLICAS} replicas with random "
+        f"{name} rounding (Student's quantile: one false alarm in {checks} checks) and twice the error of a sequential "
+        f"{name} reference; errors are against float64 on the same inputs"
+    )
+
+
+def justified(word: Word, verdict: Verdict, arithmetic: Format) -> tuple[str, ...]:
+    """Why an output within its tolerance is right, or cannot be judged."""
+    heads = f"{verdict.error.size} positions"
+    if word is Word.INCONCLUSIVE:
+        n = int(verdict.undecided.sum())
+        return (
+            f"at {n} of {heads} the tolerance is as large as the answer, so an output of zeros would pass there: "
+            f"{arithmetic.name} arithmetic decides nothing; use a wider dtype, or inputs with less cancellation",
+        )
+    size = np.where(verdict.magnitude > 0, verdict.magnitude, np.inf)
+    relative = verdict.predicted / size
+    if word is Word.ILL_CONDITIONED:
+        worst = float(np.max(np.median(relative, axis=-1)))
+        return (
+            f"right, and no more digits can be expected: rounding in {arithmetic.name} (u = {arithmetic.u:.1e}) is "
+            f"amplified to {worst:.1e} of the answer at a head's median position, condition number up to "
+            f"{np.max(verdict.condition):.1e}; use a wider dtype or a larger ridge",
+        )
+    return (f"every one of {heads} lies within rounding: at worst {np.max(verdict.ratio):.2f} of its tolerance",)
+
+
+def partner(problem: Problem, bound: Rounding) -> tuple[str, ...]:
+    """The same output against the exact solver that the layer is."""
+    row, q = problem.row, problem.arrays["q"]
+    pairs = q.shape[-2] ** 2 * int(np.prod(q.shape[:-2])) * q.shape[-1]
+    if pairs > _PARTNER_LIMIT:
+        return (f"the exact partner was not computed: {pairs:.1e} pair entries; check a shorter piece",)
+    try:
+        exact = row.partner(**problem.arrays)
+    except LinAlgError as error:
+        return (f"the exact partner refuses this input: {error}",)
+    ratio = distance(problem.o, exact.o) / np.where(bound.bound > 0, bound.bound, np.finfo(float).tiny)
+    agrees = "equals" if np.max(ratio) <= 1 else "does NOT equal"
+    sentences = [f"{agrees} its exact partner, {row.identity}: at worst {np.max(ratio):.2f} of the tolerance"]
+    if row.fit is not None:
+        named = {n: problem.arrays[n] for n in (*row.arrays, *row.optional) if n in problem.arrays}
+        k, v = problem.arrays["k"], problem.arrays["v"]
+        left, best = (_residual(k, v, S) for S in (exact.state, row.fit(k, v, **named)))
+        sentences.append(
+            f"its target is {row.target}: over the {k.shape[-2]} pairs the squared residual relative to the values is "
+            f"{_span(left)}, for the target {_span(best)}"
+        )
+    return tuple(sentences)
+
+
+def places(verdict: Verdict, problem: Problem) -> tuple[str, ...]:
+    """Where an output is wrong: how many positions, the first, the worst, and what is not finite."""
+    first, worst = verdict.first_wrong, verdict.worst
+    assert first is not None
+    heads = verdict.wrong.any(axis=-1)
+    n, of = int(verdict.wrong.sum()), verdict.wrong.size
+    sentences = [
+        f"wrong at {n} of {of} positions in {int(heads.sum())} of {heads.size} heads; first at {_place(first)}: "
+        f"error {verdict.error[first]:.2e}, tolerance {verdict.tolerance[first]:.2e}",
+        f"worst at {_place(worst)}: error {verdict.error[worst]:.2e}, {verdict.ratio[worst]:.2g} times its tolerance, "
+        f"output of size {verdict.magnitude[worst]:.2e}",
+    ]
+    bad = ~np.isfinite(problem.o).all(axis=-1)
+    if bad.any():
+        place = tuple(int(i) for i in np.argwhere(bad)[0])
+        sentences.insert(0, f"the output is NaN or infinite at {int(bad.sum())} positions, first at {_place(place)}")
+    return tuple(sentences)
+
+
+def _place(index: tuple[int, ...]) -> str:
+    *head, token = index
+    return f"token {token}" + (f" of head {head[0] if len(head) == 1 else tuple(head)}" if head else "")
+
+
+def _span(x: np.ndarray) -> str:
+    low, high = f"{np.min(x):.2g}", f"{np.max(x):.2g}"
+    return low if low == high else f"{low} to {high}"
+
+
+def _residual(k: np.ndarray, v: np.ndarray, S: np.ndarray) -> np.ndarray:
+    """Σ‖v_i - k_i S‖² / Σ‖v_i‖² per head."""
+    return np.sum((v - k @ S) ** 2, axis=(-1, -2)) / np.maximum(np.sum(v * v, axis=(-1, -2)), np.finfo(float).tiny)
+
+
+def distance(x: np.ndarray, y: Any) -> np.ndarray:
+    """‖x_t - y_t‖₂ (..., T), inf where x is not finite."""
+    finite = np.isfinite(x).all(axis=-1)
+    difference = np.where(finite[..., None], x, 0.0) - y
+    return np.where(finite, np.sqrt(np.sum(difference * difference, axis=-1)), np.inf)
