@@ -2,7 +2,7 @@
 
 from ttr_numerics.arrays import Array, namespace, to_numpy
 
-__all__ = ["check_solvable"]
+__all__ = ["check_rows", "check_solvable"]
 
 
 def check_solvable(**arrays: Array | None) -> None:
@@ -20,3 +20,12 @@ def check_solvable(**arrays: Array | None) -> None:
         if not bool(xp.all(finite)):
             first = [int(i[0]) for i in (~to_numpy(finite)).nonzero()]
             raise ValueError(f"{name}: expected finite entries, got NaN or infinity first at {tuple(first)}")
+
+
+def check_rows(K: Array, V: Array) -> None:
+    """Raise ValueError unless K (..., T, d_k) and V (..., T, d_v) have the same rows."""
+    if K.ndim < 2:
+        raise ValueError(f"K: expected shape (..., T, d_k), got {tuple(K.shape)}")
+    if V.ndim < 2 or K.shape[:-1] != V.shape[:-1]:
+        expected = ", ".join(str(n) for n in (*K.shape[:-1], "d_v"))
+        raise ValueError(f"V: expected shape ({expected}) as K, got {tuple(V.shape)}")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ttr_numerics.arrays import Array, least_squares, namespace
 from ttr_numerics.backward import least_squares_ratio
-from ttr_numerics.exact.inputs import check_solvable
+from ttr_numerics.exact.inputs import check_rows, check_solvable
 
 __all__ = ["LeastNorm", "least_norm"]
 
@@ -26,8 +26,7 @@ def least_norm(K: Array, V: Array, weights: Array | None = None) -> LeastNorm:
     Singular values below max(T, d_k) eps times the largest count as zero. Reference: Golub and Van Loan, 5.5.
     """
     check_solvable(K=K, V=V, weights=weights)
-    if K.ndim < 2 or V.ndim < 2 or K.shape[:-1] != V.shape[:-1]:
-        raise ValueError(f"V: expected shape (..., {K.shape[-2]}, d_v) as K, got {tuple(V.shape)}")
+    check_rows(K, V)
     A, B = weighted_rows(weights, K), weighted_rows(weights, V)
     S, s = least_squares(A, B)
     xp = namespace(K)

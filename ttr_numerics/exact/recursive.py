@@ -33,7 +33,8 @@ def recursive_least_squares(
     Carries the inverse P_t by the Sherman-Morrison formula and symmetrises it at every token: the antisymmetric part
     of its rounding error would grow as 1/Γ_t. log_decay, weights (..., T); unique for ridge > 0. Starting from
     `initial_state` = `Recursion(S, P)` needs no ridge and refuses one. Raises `LinAlgError`, naming slices, where P
-    overflows, as after a reset (log_decay -inf), which leaves no regulariser.
+    overflows, as after a reset (log_decay -inf), which leaves no regulariser. Judged by
+    `backward.least_squares_ratio` on the weighted rows above √(Γ_T Λ); carrying an inverse, it is not backward stable.
     Reference: Haykin, Adaptive Filter Theory, chapter 10; arXiv 2309.05858 (Mesa layer).
     """
     check_sequence(q, k, v)

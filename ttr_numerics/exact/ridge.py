@@ -18,7 +18,7 @@ from ttr_numerics.arrays import (
 )
 from ttr_numerics.axes import row_ridge
 from ttr_numerics.backward import least_squares_ratio
-from ttr_numerics.exact.inputs import check_solvable
+from ttr_numerics.exact.inputs import check_rows, check_solvable
 from ttr_numerics.exact.least_norm import weighted_rows
 
 __all__ = ["Ridge", "ridge", "ridge_dual"]
@@ -69,6 +69,7 @@ def ridge(K: Array, V: Array, ridge: Any = 0.0, weights: Array | None = None) ->
     Reference: Golub and Van Loan, Matrix Computations, section 6.1.4.
     """
     check_solvable(K=K, V=V, weights=weights)
+    check_rows(K, V)
     xp = namespace(K, V)
     root = xp.sqrt(row_ridge(ridge, K))
     penalty = diagonal_matrix(root) + zeros(K, (*K.shape[:-2], K.shape[-1], K.shape[-1]))
@@ -83,9 +84,11 @@ def ridge(K: Array, V: Array, ridge: Any = 0.0, weights: Array | None = None) ->
 def ridge_dual(K: Array, V: Array, ridge: float, weights: Array | None = None) -> Array:
     """S = K'√Γ (√Γ KK' √Γ + λI)⁻¹ √Γ V (..., d_k, d_v): the same ridge solution through the T by T Gram matrix.
 
-    Needs λ > 0, or independent keys with T ≤ d_k; then unique. Reference: Saunders et al., ICML 1998.
+    Needs λ > 0, or independent keys with T ≤ d_k; then unique. Judged by `backward.solve_ratio` of the T by T system.
+    Reference: Saunders et al., ICML 1998.
     """
     check_solvable(K=K, V=V, weights=weights)
+    check_rows(K, V)
     A, B = weighted_rows(weights, K), weighted_rows(weights, V)
     AT = namespace(A).matrix_transpose(A)
     return AT @ solve_posdef(A @ AT + ridge * eye(A, A.shape[-2]), B, "KK' + ridge")

@@ -27,7 +27,7 @@ def ridge_prefixes(
     S_t = (H_t + Λ)⁻¹ G_t with H_t = Σ w_i γ_i^(t) k_i k_i', G_t = Σ w_i γ_i^(t) k_i v_i', summed for each t from the
     weights themselves; one Cholesky a position. Unique where H_t + Λ > 0, else `LinAlgError` naming (..., t). The
     error follows cond(K)²: `ridge` is the better-conditioned solver for one position. log_decay, weights (..., T);
-    state `Moments(H, G)` without Λ. Reference: von Oswald et al., arXiv 2506.05233, equation 4.
+    state `Moments(H, G)` without Λ. Judged at each t by `backward.solve_ratio(H_t + Λ, S_t, G_t)`. Reference: von Oswald et al., arXiv 2506.05233, equation 4.
     """
     check_sequence(q, k, v)
     check_solvable(q=q, k=k, v=v, weights=weights)
@@ -42,10 +42,11 @@ def ridge_prefixes(
     regulariser, outputs, d_k = diagonal_matrix(row_ridge(ridge, q))[..., None, :, :], [], k.shape[-1]
     moments = initial_state or Moments(initial_matrix(None, q, q), initial_matrix(None, q, v))
     for t in range(0, q.shape[-2], BLOCK):
-        block = gamma[..., t : t + BLOCK, :] @ pairs
+        end = min(t + BLOCK, q.shape[-2])
+        block = gamma[..., t:end, :] @ pairs
         joint = xp.reshape(block, (*block.shape[:-1], d_k, d_k + v.shape[-1]))
         H, G = joint[..., :d_k], joint[..., d_k:]
-        u = solve_posdef(H + regulariser, q[..., t : t + BLOCK, :, None], "H + ridge")
+        u = solve_posdef(H + regulariser, q[..., t:end, :, None], "H + ridge")
         outputs.append((xp.matrix_transpose(u) @ G)[..., 0, :])
         moments = Moments(H[..., -1, :, :], G[..., -1, :, :])
     return Output(concat(outputs, -2) if outputs else v, moments)

@@ -41,11 +41,11 @@ class Ageing:
 
     def last(self, k: Array) -> Array:
         """The rows diag(γ_i^(T)) k_i (..., T, d_k): keys as old as they are at the end."""
-        return self.gamma[..., -1, :, :] * k
+        return self.gamma[..., -1, :, :] * k if k.shape[-2] else k
 
     def carried(self, S: Array) -> Array:
         """What is left at the end of an initial state S (..., d_k, d_v)."""
-        return self.start[..., -1, :, None] * S
+        return self.start[..., -1, :, None] * S if self.start.shape[-2] else S
 
 
 def _pairwise(log_decay: Array) -> Array:

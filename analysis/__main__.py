@@ -1,0 +1,189 @@
+"""Measure, store, read back, render: `python -m analysis [NAME ...] [--render-only] [--out FOLDER]`.
+
+Each analysis writes its rows, a Markdown report and figures; the page `index.html` is made of all that are
+stored. Exit status: 0 done, 2 a bad name, stored rows or folder, 130 interrupted (what was finished is kept).
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import inspect
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from tqdm import tqdm
+
+from ttr_numerics.report import (
+    Figure,
+    Section,
+    Study,
+    figure_file,
+    figure_svg,
+    read_study,
+    render_html,
+    render_markdown,
+    threads,
+    versions,
+    write_atomically,
+    write_study,
+)
+
+ANALYSES = ("recall_error", "conditioning", "capacity", "key_covariance")
+TITLE = "Sequence layers as regressors"
+LEAD = (
+    "A sequence layer with associative memory is a regression fitted at test time. How far layers are from "
+    "the regression each of them stands for, why, and how certain that is: on random keys and on the keys of "
+    "a language model."
+)
+SECONDS_BETWEEN_LINES = 5.0
+
+Progress = Callable[..., Iterable[Any]]
+
+
+class Analysis(Protocol):
+    """What every module named in `ANALYSES` offers; its docstring's first paragraph is the question."""
+
+    SEED: int
+
+    def measure(self, progress: Progress) -> list[dict[str, Any]]: ...
+
+    def render(self, rows: Sequence[dict[str, Any]]) -> Section: ...
+
+
+class Refusal(Exception):  # noqa: N818 (one sentence to the user, who can set it right: not a fault of ours)
+    """Why nothing can be done, in one sentence; exit status 2."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the analyses named on the command line, all of them by default; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m analysis", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of {', '.join(ANALYSES)} (default: all)")
+    parser.add_argument("--render-only", action="store_true", help="render the stored rows, measure nothing")
+    parser.add_argument("--out", type=Path, default=Path("reports"), metavar="FOLDER", help="default: reports")
+    options = parser.parse_args(arguments)
+    try:
+        _run(options.names, options.out, measuring=not options.render_only)
+    except Refusal as refusal:
+        print(refusal, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\nInterrupted; the analyses that had finished are in {options.out}.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def progress_named(name: str) -> Progress:
+    """A `progress(iterable, total=None)` for the analysis `name`, to standard error: a bar on a terminal,
+    elsewhere a line every few seconds."""
+
+    def progress(iterable: Iterable[Any], total: int | None = None) -> Iterable[Any]:
+        if sys.stderr.isatty():
+            return cast(Iterable[Any], tqdm(iterable, desc=name, total=total, file=sys.stderr, leave=False))
+        if total is None and isinstance(iterable, Sized):
+            total = len(iterable)
+        return _with_lines(name, iterable, total)
+
+    return progress
+
+
+def _with_lines(name: str, iterable: Iterable[Any], total: int | None) -> Iterator[Any]:
+    started = said = time.monotonic()
+    for done, item in enumerate(iterable):
+        now = time.monotonic()
+        if now - said >= SECONDS_BETWEEN_LINES:
+            said = now
+            of_total = f" of {total}" if total is not None else ""
+            print(f"{name}: {done}{of_total} done after {now - started:.0f} s", file=sys.stderr, flush=True)
+        yield item
+
+
+def _run(names: Sequence[str], out: Path, *, measuring: bool) -> None:
+    for name in names:
+        if name not in ANALYSES:
+            raise Refusal(f"There is no analysis {name!r}; there are {', '.join(ANALYSES)}.")
+    chosen = [name for name in ANALYSES if name in names or not names]
+    _make_writable(out)
+    seconds: dict[str, float] = {}
+    for name in chosen:
+        started = time.monotonic()
+        if measuring:
+            _measure(name, out)
+        _render(name, out)
+        seconds[name] = time.monotonic() - started
+    stored = [name for name in ANALYSES if _rows_file(name, out).exists()]
+    page = render_html([_section(name, out) for name in stored], TITLE, LEAD)
+    with _writing_to(out):
+        write_atomically(out / "index.html", page)
+    for name in chosen:
+        print(f"{name:<16}{seconds[name]:6.1f} s   {out / name}.md")
+    print(f"The page is {out / 'index.html'}: {len(stored)} of {len(ANALYSES)} analyses.")
+
+
+def _measure(name: str, out: Path) -> None:
+    module = _load(name)
+    question = " ".join((inspect.getdoc(module) or "").partition("\n\n")[0].split())
+    rows = tuple(module.measure(progress_named(name)))
+    study = Study(name, question, module.SEED, f"python -m analysis {name}", versions(), rows, threads())
+    with _writing_to(out):
+        write_study(_rows_file(name, out), study)
+
+
+def _render(name: str, out: Path) -> None:
+    section, study = _section(name, out)
+    drawings = {figure_file(section, each): _drawing(section, each) for each in section.figures}
+    with _writing_to(out):
+        for stale in (out / "figures").glob(f"{section.name}-*.svg"):
+            if stale.name not in drawings:
+                stale.unlink()
+        for file, svg in drawings.items():
+            write_atomically(out / "figures" / file, svg)
+        write_atomically(out / f"{name}.md", render_markdown(section, study))
+
+
+def _drawing(section: Section, figure: Figure) -> str:
+    return figure_svg(figure.panels, f"{section.name}-{figure.name}", figure.finding)
+
+
+def _section(name: str, out: Path) -> tuple[Section, Study]:
+    path = _rows_file(name, out)
+    try:
+        study = read_study(path)
+    except FileNotFoundError:
+        raise Refusal(f"There are no stored rows {path}; run `python -m analysis {name}` first.") from None
+    except (OSError, ValueError) as error:
+        raise Refusal(str(error)) from error
+    return _load(name).render(study.rows), study
+
+
+def _load(name: str) -> Analysis:
+    return cast(Analysis, importlib.import_module(f"analysis.{name}"))
+
+
+def _rows_file(name: str, out: Path) -> Path:
+    return out / f"{name}.jsonl"
+
+
+def _make_writable(out: Path) -> None:
+    """Find out before measuring, not after."""
+    with _writing_to(out):
+        (out / "figures").mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+
+
+@contextmanager
+def _writing_to(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Refusal(f"Cannot write to {out}: {error.strerror or error}.") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+"""One panel or heat map onto one pair of matplotlib axes.
+
+What an axis cannot show (not finite, or not positive on a logarithmic axis) is left out of the drawing and
+counted in its corner; it stays in the data beside the figure. A bar that would reach zero or below on a
+logarithmic axis ends at half the smallest positive value of its panel; an end that is not finite is not drawn.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.colors import CenteredNorm, LogNorm, Normalize
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+
+from ttr_numerics.report.figures import Cloud, Curve, Heatmap, Measured, Panel, Series, Theory
+from ttr_numerics.report.ink import INK, Pen
+from ttr_numerics.report.notation import power, tick
+
+__all__ = ["draw_heatmap", "draw_panel"]
+
+_MANY_POINTS = 400
+_MANY_TICKS = 9
+
+
+def draw_panel(axes: Any, panel: Panel, pens: Mapping[str, Pen]) -> None:
+    """Scales first, then the series from back to front: bands, theory over measured points."""
+    axes.set(xlabel=panel.x_label, ylabel=panel.y_label)
+    axes.set_xscale("log" if panel.x_log else "linear")
+    axes.set_yscale("log" if panel.y_log else "linear")
+    floor = _floor(panel)
+    hidden = 0
+    for series in panel.series:
+        points = [p for p in _points(series, floor) if _shown(p[0], panel.x_log) and _shown(p[1], panel.y_log)]
+        hidden += 0 if isinstance(series, Theory) else len(series.x) - len(points)
+        _draw_series(axes, series, points, pens[series.label])
+    axes.set(**{f"{name}lim": ends for name, ends in (("x", panel.x_range), ("y", panel.y_range)) if ends})
+    for axis, log in ((axes.xaxis, panel.x_log), (axes.yaxis, panel.y_log)):
+        if log:
+            _label_powers(axis)
+    if panel.x_ticks is not None:
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xticks(panel.x_ticks, [tick(place) for place in panel.x_ticks])
+    if hidden:
+        note = f"{hidden} of the points cannot be shown on these axes"
+        axes.text(0.01, 0.02, note, transform=axes.transAxes, fontsize=7.5, color=INK["label"])
+
+
+def draw_heatmap(axes: Any, heatmap: Heatmap) -> None:
+    """One pixel for each value, enlarged by the viewer; row 0 at the bottom; a colour bar with its unit."""
+    finite = [v for row in heatmap.values for v in row if _shown(v, heatmap.value_log)]
+    low, high = (min(finite), max(finite)) if finite else (1.0, 1.0)
+    norm = LogNorm(low, high) if heatmap.value_log else Normalize(low, high)
+    if heatmap.centre is not None:
+        norm = CenteredNorm(heatmap.centre, max(abs(low - heatmap.centre), abs(high - heatmap.centre)))
+    values = [[v if _shown(v, heatmap.value_log) else math.nan for v in row] for row in heatmap.values]
+    colours = "cividis" if heatmap.centre is None else "PuOr"
+    image = axes.imshow(values, norm=norm, cmap=colours, origin="lower", aspect="auto", interpolation="none")
+    axes.set(xlabel=heatmap.x_label, ylabel=heatmap.y_label)
+    axes.grid(visible=False)
+    for axis, names in ((axes.xaxis, heatmap.x), (axes.yaxis, heatmap.y)):
+        places = range(0, len(names), -(-len(names) // _MANY_TICKS))
+        axis.set_ticks(list(places), [tick(names[place]) for place in places])
+    bar = axes.figure.colorbar(image, ax=axes, pad=0.02, fraction=0.06)
+    bar.set_label(heatmap.value_label)
+    bar.outline.set_visible(False)
+    if heatmap.value_log:
+        _label_powers(bar.ax.yaxis)
+
+
+def _label_powers(axis: Any) -> None:
+    """Plain numbers where all are short, powers of ten elsewhere; 1, 2, 5 within less than two decades."""
+    low, high = axis.get_view_interval()
+    plain = low >= 1e-3 and high < 2e4
+    if high / low < 100:
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}" if plain else power(value)))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _draw_series(axes: Any, series: Series, points: Sequence[tuple[float, ...]], pen: Pen) -> None:
+    x, y, low, high = (list(column) for column in zip(*points, strict=True)) if points else ([], [], [], [])
+    ranged = series.low is not None
+    match series:
+        case Measured():
+            style = {"color": pen.colour, "linewidth": 0.9, "zorder": 3}
+            axes.plot(x, y, marker=pen.marker, label=series.label, **style)
+            if ranged:
+                axes.vlines(x, low, high, **style)
+                axes.plot([*x, *x], [*low, *high], linestyle="none", marker="_", **style)
+        case Curve():
+            axes.plot(x, y, color=pen.colour, linewidth=1.4, label=series.label, zorder=2.5)
+        case Cloud():
+            style = {"color": pen.colour, "marker": pen.marker, "markersize": 2.6, "markeredgewidth": 0}
+            many = len(x) > _MANY_POINTS
+            axes.plot(x, y, linestyle="none", alpha=0.6, rasterized=many, label=series.label, **style)
+        case Theory():
+            axes.plot(x, y, color=pen.colour, linewidth=1.3, dashes=pen.dashes, label=series.label, zorder=4)
+        case _:
+            raise ValueError(f"series {series.label!r} is a {type(series).__name__}; choose one of its kinds.")
+    if ranged and not isinstance(series, Measured):
+        axes.fill_between(x, low, high, color=pen.colour, alpha=0.16, linewidth=0, zorder=1.5)
+
+
+def _points(series: Series, floor: float) -> list[tuple[float, ...]]:
+    """(x, y, low, high) of every point, an end that is not finite moved to its y."""
+    ends = [
+        [max(end, floor) if math.isfinite(end) else y for y, end in zip(series.y, given, strict=True)]
+        for given in (series.low or series.y, series.high or series.y)
+    ]
+    return list(zip(series.x, series.y, *ends, strict=True))
+
+
+def _floor(panel: Panel) -> float:
+    if not panel.y_log:
+        return -math.inf
+    drawn = [v for series in panel.series for v in (*series.y, *(series.low or ())) if _shown(v, True)]
+    return min(drawn, default=1.0) / 2
+
+
+def _shown(value: float, log: bool) -> bool:
+    return math.isfinite(value) and (value > 0 or not log)
