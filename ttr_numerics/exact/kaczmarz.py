@@ -23,7 +23,8 @@ def kaczmarz_prefixes(
 
     With β_t = 1/‖k_t‖² and no decay S_t is the orthogonal projection of S_{t-1} onto {S : k_t S = v_t}: Kaczmarz,
     equally one Gauss-Seidel sweep on KK'α = V from zero. The system is unit lower triangular, so the solution is
-    unique for every β; judged by `backward.solve_ratio` of that system. beta (..., T); log_decay (..., T) or (..., T, d_k), applied before the residual.
+    unique for every β; judged by `backward.solve_ratio` of that system. beta (..., T); log_decay (..., T) or
+    (..., T, d_k), applied before the residual.
     Reference: Hackbusch, Iterative Solution of Large Sparse Systems, section 5.6; Yang et al., arXiv 2406.06484.
     """
     check_sequence(q, k, v)

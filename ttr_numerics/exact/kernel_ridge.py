@@ -22,7 +22,8 @@ def kernel_ridge_prefixes(
 
     With κ(K, K) + λI = L L' the leading block of L is the factor of every prefix, hence
     O = tril((L⁻¹ κ(K, Q))') (L⁻¹ V). Unique for λ > 0, or distinct keys and a strictly positive definite κ; refuses
-    what Cholesky cannot factor, naming slices. T³/3 flops a batch entry. Judged by `backward.solve_ratio(κ(K, K) + λI, α, V)`. Reference: Saunders et al., ICML 1998.
+    what Cholesky cannot factor, naming slices. T³/3 flops a batch entry. Judged by
+    `backward.solve_ratio(κ(K, K) + λI, α, V)`. Reference: Saunders et al., ICML 1998.
     """
     check_sequence(q, k, v)
     check_solvable(q=q, k=k, v=v)

@@ -27,7 +27,8 @@ def ridge_prefixes(
     S_t = (H_t + Λ)⁻¹ G_t with H_t = Σ w_i γ_i^(t) k_i k_i', G_t = Σ w_i γ_i^(t) k_i v_i', summed for each t from the
     weights themselves; one Cholesky a position. Unique where H_t + Λ > 0, else `LinAlgError` naming (..., t). The
     error follows cond(K)²: `ridge` is the better-conditioned solver for one position. log_decay, weights (..., T);
-    state `Moments(H, G)` without Λ. Judged at each t by `backward.solve_ratio(H_t + Λ, S_t, G_t)`. Reference: von Oswald et al., arXiv 2506.05233, equation 4.
+    state `Moments(H, G)` without Λ. Judged at each t by `backward.solve_ratio(H_t + Λ, S_t, G_t)`.
+    Reference: von Oswald et al., arXiv 2506.05233, equation 4.
     """
     check_sequence(q, k, v)
     check_solvable(q=q, k=k, v=v, weights=weights)
