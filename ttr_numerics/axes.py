@@ -8,9 +8,9 @@ is a row (..., 1, d) and scalar and per-channel gates read alike.
 
 from typing import Any, NamedTuple
 
-from ttr_numerics.arrays import Array, namespace, zeros
+from ttr_numerics.arrays import Array, concat, namespace, zeros
 
-__all__ = ["Cache", "Moments", "Output", "check_sequence", "initial_matrix", "per_token", "row_ridge"]
+__all__ = ["Cache", "Moments", "Output", "check_sequence", "extended", "initial_matrix", "per_token", "row_ridge"]
 
 
 class Output(NamedTuple):
@@ -59,17 +59,17 @@ def per_token(name: str, x: Array, q: Array, channels: bool = False) -> Array:
     scalar, channel = tuple(q.shape[:-1]), tuple(q.shape)
     if x.dtype != q.dtype:
         raise ValueError(f"{name}: expected dtype {q.dtype} as q, got {x.dtype}")
-    if _fits(x, scalar):
+    batch = q.ndim - 2
+    if _fits(x, scalar, batch):
         return x[..., None]
-    if channels and _fits(x, channel):
+    if channels and _fits(x, channel, batch):
         return x
     wanted = f"{scalar} or {channel}" if channels else f"{scalar}"
     raise ValueError(f"{name}: expected shape {wanted}, got {tuple(x.shape)}")
 
 
-def _fits(x: Array, shape: tuple[int, ...]) -> bool:
-    """Whether `x` has `shape`, leading batch axes of length 1 allowed but not the time axis."""
-    batch = len(shape) - (2 if x.ndim == len(shape) and x.ndim > 1 else 1)
+def _fits(x: Array, shape: tuple[int, ...], batch: int) -> bool:
+    """Whether `x` has `shape`, where its first `batch` axes may have length 1."""
     return x.ndim == len(shape) and all(
         n == m or (n == 1 and i < batch) for i, (n, m) in enumerate(zip(x.shape, shape, strict=True))
     )
@@ -82,18 +82,35 @@ def initial_matrix(initial: Array | None, q: Array, v: Array, name: str = "initi
         return zeros(v, shape)
     if tuple(initial.shape) != shape:
         raise ValueError(f"{name}: expected shape {shape}, got {tuple(initial.shape)}")
+    if initial.dtype != q.dtype:
+        raise ValueError(f"{name}: expected dtype {q.dtype} as q, got {initial.dtype}")
     return initial
+
+
+def extended(initial: Cache | None, k: Array, v: Array) -> Cache:
+    """Keys and values seen so far: those of `initial`, after a check, before k and v."""
+    if initial is None:
+        return Cache(k, v)
+    for name, old, new in (("k", initial.k, k), ("v", initial.v, v)):
+        expected = ", ".join(map(str, (*new.shape[:-2], "n", new.shape[-1])))
+        if old.ndim != new.ndim or (*old.shape[:-2], old.shape[-1]) != (*new.shape[:-2], new.shape[-1]):
+            raise ValueError(f"initial_state.{name}: expected shape ({expected}), got {tuple(old.shape)}")
+        if old.dtype != new.dtype:
+            raise ValueError(f"initial_state.{name}: expected dtype {new.dtype} as {name}, got {old.dtype}")
+    if initial.k.shape[-2] != initial.v.shape[-2]:
+        raise ValueError(f"initial_state.v: expected {initial.k.shape[-2]} rows as k, got {initial.v.shape[-2]}")
+    return Cache(concat([initial.k, k], -2), concat([initial.v, v], -2))
 
 
 def row_ridge(ridge: Any, q: Array) -> Array:
     """The diagonal (..., d_k) of the regulariser from a number or an array (..., d_k)."""
     xp = namespace(q)
     if isinstance(ridge, int | float):
-        if ridge < 0:
-            raise ValueError(f"ridge: expected at least 0, got {ridge}")
-        return zeros(q, (q.shape[-1],)) + ridge
-    if ridge.ndim == 0:
-        return zeros(q, (q.shape[-1],)) + xp.astype(ridge, q.dtype)
+        ridge = zeros(q, (q.shape[-1],)) + ridge
+    elif ridge.ndim == 0:
+        ridge = zeros(q, (q.shape[-1],)) + xp.astype(ridge, q.dtype)
     if ridge.shape[-1] != q.shape[-1]:
         raise ValueError(f"ridge: expected a number or shape (..., {q.shape[-1]}), got {tuple(ridge.shape)}")
+    if ridge.dtype != object and not bool(xp.all(ridge >= 0)):  # NaN fails this comparison too
+        raise ValueError(f"ridge: expected at least 0, got {float(xp.min(ridge))}")
     return ridge

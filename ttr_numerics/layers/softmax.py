@@ -3,8 +3,8 @@
 The logits are q·k as given: a scale of 1/√d belongs to the caller. The memory is the list of keys and values.
 """
 
-from ttr_numerics.arrays import Array, concat, namespace, positions, row_maximum
-from ttr_numerics.axes import Cache, Output, check_sequence
+from ttr_numerics.arrays import Array, namespace, positions, row_maximum
+from ttr_numerics.axes import Cache, Output, check_sequence, extended
 
 __all__ = ["bidirectional_softmax_attention", "softmax_attention"]
 
@@ -15,9 +15,7 @@ def softmax_attention(q: Array, k: Array, v: Array, *, initial_state: Cache | No
     The state is `Cache(k, v)`, all keys and values so far. Reference: Vaswani et al., arXiv 1706.03762, equation 1.
     """
     check_sequence(q, k, v)
-    cache = Cache(k, v)
-    if initial_state is not None:
-        cache = Cache(concat([initial_state.k, k], -2), concat([initial_state.v, v], -2))
+    cache = extended(initial_state, k, v)
     seen = positions(q, cache.k.shape[-2])
     now = seen[cache.k.shape[-2] - q.shape[-2] :]
     return Output(_attend(q, cache, seen <= now[:, None]), cache)

@@ -1,0 +1,155 @@
+"""Rounded arithmetic charges each operation what it claims to, and nothing for what is exact."""
+
+from itertools import permutations
+
+import ml_dtypes
+import numpy as np
+import pytest
+from scipy import stats
+
+from ttr_numerics import arrays
+from ttr_numerics.arrays.rounded import Nearest, RoundedArray, Stochastic, rounded
+from ttr_numerics.precision import FORMATS
+
+FALSE_ALARM = 1e-9  # the chance that a sampling test below fails by bad luck: seeds are fixed, so once and for all
+CASTS = {"float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
+
+
+def stochastic(u: float = 2.0**-8, u_sum: float = 2.0**-8) -> Stochastic:
+    """Errors large enough to see."""
+    return Stochastic(u, u_sum, np.random.default_rng(1))
+
+
+def plausible(sample: np.ndarray, variance: float) -> bool:
+    """Whether bounded draws have mean 0 and the claimed variance, by the central limit of 10⁵ draws.
+
+    Var of a squared draw is at most that of a normal (kurtosis 3), which uniform draws undercut.
+    """
+    z = stats.norm.isf(FALSE_ALARM / 2)
+    n = sample.size
+    mean_fits = abs(sample.mean()) <= z * np.sqrt(variance / n)
+    return bool(mean_fits and abs(np.mean(sample**2) / variance - 1) <= z * np.sqrt(2 / n))
+
+
+@pytest.mark.parametrize("name", CASTS)
+def test_nearest_is_the_cast(name: str, rng: np.random.Generator) -> None:
+    x = rng.standard_normal(20_000) * 2.0 ** rng.integers(-30, 15, 20_000)
+    x = np.concatenate([x, [0.0, -0.0, np.inf, -np.inf, 1 + FORMATS[name].u, 1 + 3 * FORMATS[name].u]])
+    with np.errstate(over="ignore"):
+        assert np.array_equal(Nearest(FORMATS[name].info).store(x), x.astype(CASTS[name]).astype(np.float64))
+
+
+def test_nearest_in_float64_changes_nothing(rng: np.random.Generator) -> None:
+    x = rng.standard_normal(100)
+    assert np.array_equal(FORMATS["float64"].nearest(x), x)
+
+
+def test_stored_values_have_independent_uniform_relative_errors() -> None:
+    noise = stochastic()
+    error = noise.store(np.full(100_000, 3.0)) / 3.0 - 1.0
+    assert np.all(np.abs(error) <= noise.u)
+    assert plausible(error, noise.u**2 / 3)
+
+
+def test_a_sum_has_the_variance_of_recursive_summation_over_all_orders(rng: np.random.Generator) -> None:
+    # Every order enumerated: partial sums m = 2..n are rounded, and so are the n products.
+    for n in (2, 3, 5, 6):
+        x = rng.standard_normal(n) + 0.5
+        orders = np.cumsum(np.array(list(permutations(x))), axis=1)[:, 1:]
+        variance = np.mean(np.sum(orders**2, axis=1)) + np.sum(x**2)
+        claimed = SummationSpy().variance(x)
+        assert abs(claimed / variance - 1) <= 30 * n * np.finfo(float).eps
+
+
+class SummationSpy(Stochastic):
+    """Reads the standard deviation that `contract` multiplies its draws by."""
+
+    def __init__(self) -> None:
+        self.u, self.u_sum = 0.0, 1.0
+
+    def draws(self, shape: tuple[int, ...]) -> np.ndarray:
+        return np.ones(shape)
+
+    def variance(self, x: np.ndarray) -> float:
+        """The variance of the sum of x in units of that of one rounding, u²/3."""
+        total, squares = np.sum(x), np.sum(x * x)
+        shift = self.contract(np.zeros(1) + total, np.zeros(1) + squares, x.size) - total
+        return float(shift[0] ** 2)
+
+
+def test_a_matrix_product_has_the_error_its_formula_says(rng: np.random.Generator) -> None:
+    x, n = rng.standard_normal(5), 100_000
+    noise = stochastic(u=0.0)
+    sums = (rounded(np.broadcast_to(x, (n, 1, 5)), noise) @ rounded(np.ones((n, 5, 1)), noise)).x.ravel()
+    assert plausible(sums - np.sum(x), noise.u_sum**2 / 3 * SummationSpy().variance(x))
+
+
+def test_equal_arguments_get_equal_errors_of_exp_until_renewed() -> None:
+    noise = stochastic()
+    xp = arrays.namespace(rounded(np.ones(1), noise))
+    constant = rounded(np.full((4, 50), -0.3), noise)
+    first, again = xp.exp(constant).x, xp.exp(constant).x
+    assert np.array_equal(first, again)
+    assert np.all(first == first[:, :1]), "one error per replica"
+    assert len(set(first[:, 0])) == 4, "replicas differ"
+    noise.renew()
+    assert not np.array_equal(first, xp.exp(constant).x)
+
+
+def test_errors_of_exp_are_uniform_within_two_roundoffs(rng: np.random.Generator) -> None:
+    noise, argument = stochastic(), rng.standard_normal((10, 10_000))
+    error = noise.function(argument, np.ones_like(argument)) - 1.0
+    assert np.all(np.abs(error) <= 2 * noise.u)
+    assert plausible(error, (2 * noise.u) ** 2 / 3)
+
+
+def test_exact_operations_stay_exact(rng: np.random.Generator) -> None:
+    noise, values = stochastic(), rng.standard_normal((3, 4))
+    x = rounded(values, noise)
+    zero, one = rounded(np.zeros((3, 4)), noise), rounded(np.ones((3, 4)), noise)
+    xp = arrays.namespace(x)
+    for same in (x + zero, zero + x, x - zero, x + 0, 0 + x, x * one, one * x, x * 1, 1 * x, x / 1, x / one):
+        assert np.array_equal(same.x, values)
+    assert np.array_equal((-x).x, -values)
+    assert np.array_equal((x * -1).x, -values)
+    assert np.array_equal(xp.exp(zero).x, np.ones((3, 4)))
+    assert np.array_equal((zero * x).x, np.zeros((3, 4)))
+    assert np.array_equal(xp.concat([x, x], axis=0).x, np.concatenate([values, values]))
+    assert np.array_equal(xp.matrix_transpose(x).x, values.T)
+    assert np.array_equal(xp.where(values > 0, x, zero).x, np.where(values > 0, values, 0))
+
+
+def test_inexact_operations_do_not(rng: np.random.Generator) -> None:
+    noise, values = stochastic(), rng.standard_normal((3, 4))
+    x = rounded(values, noise)
+    xp = arrays.namespace(x)
+    for result, exact in (
+        (x + x, values + values),
+        (x * x, values * values),
+        (x / (x * x), 1 / values),
+        (1 / x, 1 / values),
+        (xp.exp(x), np.exp(values)),
+        (xp.sum(x), np.sum(values, axis=-1)),
+        (x @ xp.matrix_transpose(x), values @ values.T),
+    ):
+        assert isinstance(result, RoundedArray)
+        assert not np.any(result.x == exact)
+
+
+def test_infinity_stays_infinite_and_quiet() -> None:
+    x = rounded(np.array([-np.inf, 1.0]), stochastic())
+    assert (x + x).x[0] == -np.inf
+    assert arrays.namespace(x).exp(x).x[0] == 0.0
+
+
+def test_a_factor_is_that_of_a_nearby_symmetric_matrix(rng: np.random.Generator) -> None:
+    noise, n = stochastic(u=2.0**-40, u_sum=2.0**-40), 5
+    X = rng.standard_normal((20, n))
+    A = X.T @ X
+    L = arrays.cholesky(rounded(A, noise)).x
+    root = np.sqrt(np.diag(A))
+    # Higham, theorem 10.3 with √n for n: the claimed perturbation, and a spacing for NumPy's own rounding.
+    assert np.all(np.abs(L @ L.T - A) <= np.sqrt(n / 3) * (noise.u_sum + 2.0**-45) * np.outer(root, root))
+    b = rng.standard_normal((n, 2))
+    x = arrays.solve_triangular(rounded(L, noise), rounded(b, noise)).x
+    assert np.all(np.abs(L @ x - b) <= (np.sqrt(n / 3) + 2) * noise.u_sum * np.abs(L) @ np.abs(x))
