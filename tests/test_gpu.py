@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from tests.verdict.test_words import inputs, taken
 from ttr_numerics import arrays, catalogue, exact
 from ttr_numerics.arrays import LinAlgError, to_numpy
 from ttr_numerics.precision import FORMATS
 from ttr_numerics.tolerance import rounding
-from tests.verdict.test_words import inputs, taken
 
 
 def _cupy_device() -> bool:

@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 from tests.references import CASES, GATED, wrong
-from ttr_numerics import tolerance
+from ttr_numerics import layers, tolerance
 from ttr_numerics.arrays import to_numpy
 from ttr_numerics.precision import FORMATS, format_named
 
@@ -158,3 +158,14 @@ def test_a_coarser_output_adds_its_own_rounding(rng: np.random.Generator) -> Non
 def test_an_unknown_format_is_refused_with_the_list() -> None:
     with pytest.raises(ValueError, match="dtype: expected one of float64, float32, float16, bfloat16, got fp8"):
         format_named("fp8")
+
+
+@pytest.mark.parametrize("power", [-900, -500, 500, 900])
+def test_the_bound_scales_with_the_values_however_large_or_small(power):
+    rng = np.random.default_rng(0)
+    q, k, v = rng.standard_normal((3, 2, 12, 4))
+    once = tolerance.rounding(layers.linear_attention, {"q": q, "k": k, "v": v}, FORMATS["float64"])
+    scaled = tolerance.rounding(layers.linear_attention, {"q": q, "k": k, "v": v * 2.0**power}, FORMATS["float64"])
+    # The same replicas, in other units: powers of two change no digit.
+    assert (scaled.spread == once.spread * 2.0**power).all()
+    assert np.isfinite(scaled.bound).all()

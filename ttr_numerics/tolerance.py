@@ -22,7 +22,7 @@ from scipy import stats
 from ttr_numerics.arrays.rounded import Nearest, rounded
 from ttr_numerics.precision import FORMATS, Format
 
-__all__ = ["FALSE_ALARM", "REPLICAS", "Rounding", "quantile", "rounding"]
+__all__ = ["FALSE_ALARM", "REPLICAS", "Rounding", "quantile", "rounding", "row_norms"]
 
 REPLICAS = 16
 FALSE_ALARM = 1e-3
@@ -69,11 +69,14 @@ def rounding(
     stored = {n: arithmetic.nearest(x) if isinstance(x, np.ndarray) else x for n, x in given.items()}
     inexact = {n for n in stored if isinstance(given[n], np.ndarray) and not np.array_equal(stored[n], given[n])}
     reference = np.asarray(layer(**stored).o)
-    mean_square = _mean_square(layer, stored, inexact, arithmetic, reference, replicas, seed)
+    size = row_norms(reference)
+    size = np.where(size > 0, size, 1.0)  # errors are squared in units of the output: no overflow, no underflow
+    mean_square = _mean_square(layer, stored, inexact, arithmetic, reference, size, replicas, seed)
     # The float64 reference has rounding errors of its own, of the same spread scaled to its roundoff.
     own = (FORMATS["float64"].u / arithmetic.u) ** 2
-    spread = np.sqrt(mean_square * (1 + own))
-    shadow = _norm(_same_format(layer, stored, arithmetic) - reference)
+    spread = size * np.sqrt(mean_square * (1 + own))
+    spread = np.where(np.isfinite(spread), spread, np.inf)  # replicas that overflow decide nothing
+    shadow = row_norms(_same_format(layer, stored, arithmetic) - reference)
     factor = quantile(spread.size, replicas)
     bound = np.fmax(factor * spread, 2 * shadow) + _storage(reference, stored, arithmetic, output or arithmetic)
     return Rounding(reference, spread, shadow, bound, factor, arithmetic)
@@ -85,17 +88,18 @@ def _mean_square(
     inexact: set[str],
     arithmetic: Format,
     reference: np.ndarray,
+    size: np.ndarray,
     replicas: int,
     seed: int,
 ) -> np.ndarray:
-    """Σ‖e_r‖²/R (..., T) over stochastic replicas, on the first axis of every array, in groups that fit in memory.
+    """Σ‖e_r/size‖²/R (..., T) over stochastic replicas, on the first axis of every array, in groups that fit in memory.
 
     An input that had to be rounded to the format gets that error in every replica: a subject may have scaled it later.
     """
     noise = arithmetic.replicas(np.random.default_rng(seed))
     T = reference.shape[-2]
-    size = reference.size * max(T, stored["q"].shape[-1]) // max(reference.shape[-1], 1)
-    group = min(replicas, max(1, GROUP // max(size, 1)))
+    entries = reference.size * max(T, stored["q"].shape[-1]) // max(reference.shape[-1], 1)
+    group = min(replicas, max(1, GROUP // max(entries, 1)))
     total, done = np.zeros(reference.shape[:-1]), 0
     while done < replicas:
         n = min(group, replicas - done)
@@ -105,7 +109,7 @@ def _mean_square(
                 x = np.broadcast_to(x, (n, *x.shape))
                 x = rounded(noise.store(x) if name in inexact else x, noise)
             inputs[name] = x
-        error = layer(**inputs).o.x - reference
+        error = (layer(**inputs).o.x - reference) / size[..., None]
         total += np.sum(error * error, axis=(0, -1))
         noise.renew()
         done += n
@@ -127,11 +131,14 @@ def _same_format(layer: Layer, stored: Mapping[str, Any], arithmetic: Format) ->
 
 def _storage(reference: np.ndarray, stored: Mapping[str, Any], arithmetic: Format, output: Format) -> np.ndarray:
     """Rounding the output to a coarser format, and values flushed to zero below the smallest normal number."""
-    final = output.u * _norm(reference) if output.u > arithmetic.u else 0.0
-    operands = np.sum(np.abs(stored["q"]), axis=-1) + np.cumsum(_norm(stored["v"]), axis=-1)
+    final = output.u * row_norms(reference) if output.u > arithmetic.u else 0.0
+    operands = np.sum(np.abs(stored["q"]), axis=-1) + np.cumsum(row_norms(stored["v"]), axis=-1)
     tiny = max(arithmetic.tiny, output.tiny) * np.sqrt(reference.shape[-1])
     return final + tiny * (1 + operands)
 
 
-def _norm(x: np.ndarray) -> np.ndarray:
-    return np.sqrt(np.sum(x * x, axis=-1))
+def row_norms(x: np.ndarray) -> np.ndarray:
+    """‖x_t‖₂ over the last axis, without overflow or underflow of the squares."""
+    scale = np.max(np.abs(x), axis=-1, keepdims=True, initial=0.0)
+    scale = np.where((scale > 0) & np.isfinite(scale), scale, 1.0)
+    return scale[..., 0] * np.sqrt(np.sum((x / scale) ** 2, axis=-1))

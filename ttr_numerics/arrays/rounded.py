@@ -196,10 +196,11 @@ class RoundedArray:
         return self._stored(_plain(other) / self.x, np.abs(self.x) == 1)
 
     def __matmul__(self, other: "RoundedArray") -> "RoundedArray":
-        x, y = self.x, other.x
-        total = x @ y
-        squares = (x * x) @ (y * y) if x.shape[-1] > 1 else total
-        return self._new(self.rounding.contract(total, squares, x.shape[-1]))
+        x, y, n = self.x, other.x, self.x.shape[-1]
+        if n == 1:
+            return self._new(self.rounding.store(x @ y))
+        (x, unit_x), (y, unit_y) = _in_units(x), _in_units(y)
+        return self._new(self.rounding.contract(x @ y, (x * x) @ (y * y), n) * (unit_x * unit_y))
 
     def __lt__(self, other: Any) -> Any:
         return self.x < _plain(other)
@@ -288,6 +289,13 @@ _EXACT = frozenset(
 def rounded(x: np.ndarray, rounding: Rounding) -> RoundedArray:
     """`x` as an array of the given arithmetic; the values themselves are taken as stored."""
     return RoundedArray(np.asarray(x, dtype=np.float64), rounding)
+
+
+def _in_units(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each matrix of a stack in units of a power of two near its largest entry, so that squares stay in range."""
+    largest = np.max(np.abs(x), axis=(-2, -1), keepdims=True, initial=0.0)
+    unit = np.exp2(np.frexp(np.where((largest > 0) & np.isfinite(largest), largest, 1.0))[1])
+    return x / unit, unit
 
 
 def _plain(x: Any) -> Any:

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from ttr_numerics.arrays import Array, cholesky, concat, eye, namespace, solve_triangular
-from ttr_numerics.axes import Cache, Output, check_sequence
+from ttr_numerics.arrays import Array, cholesky, eye, namespace, solve_triangular
+from ttr_numerics.axes import Cache, Output, check_sequence, extended
 from ttr_numerics.exact.inputs import check_solvable
 
 __all__ = ["kernel_ridge_prefixes"]
@@ -28,8 +28,8 @@ def kernel_ridge_prefixes(
     check_sequence(q, k, v)
     check_solvable(q=q, k=k, v=v)
     xp = namespace(q, k, v)
-    cache = initial_state or Cache(k[..., :0, :], v[..., :0, :])
-    keys, values, before = concat([cache.k, k], -2), concat([cache.v, v], -2), cache.k.shape[-2]
+    keys, values = extended(initial_state, k, v)
+    before = keys.shape[-2] - k.shape[-2]
     factor = cholesky(kernel(keys, keys) + ridge * eye(q, keys.shape[-2]), "kernel matrix + ridge")
     queries = solve_triangular(factor, kernel(keys, q))
     seen = xp.tril(xp.matrix_transpose(queries), k=before)

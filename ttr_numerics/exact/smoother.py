@@ -3,7 +3,7 @@
 from typing import NamedTuple, Protocol
 
 from ttr_numerics.arrays import Array, concat, namespace, positions, row_maximum
-from ttr_numerics.axes import Output, check_sequence
+from ttr_numerics.axes import Cache, Output, check_sequence, extended
 from ttr_numerics.exact.inputs import check_solvable
 from ttr_numerics.exact.kernels import Gaussian
 
@@ -48,9 +48,8 @@ def kernel_smoother_prefixes(
     check_solvable(q=q, k=k, v=v, log_weights=weights)
     cache = WeightedCache(k, v, weights)
     if initial_state is not None:
-        parts = zip(initial_state, cache, strict=True)
-        axes = (-2, -2, -1)
-        cache = WeightedCache(*(concat(list(pair), axis) for pair, axis in zip(parts, axes, strict=True)))
+        keys, values = extended(Cache(initial_state.k, initial_state.v), k, v)
+        cache = WeightedCache(keys, values, concat([initial_state.log_weights, weights], -1))
     place = positions(q, cache.k.shape[-2])
     visible = place <= place[cache.k.shape[-2] - q.shape[-2] :, None]
     return Output(_smooth(q, cache, kernel, visible), cache)

@@ -67,6 +67,8 @@ def check_problem(problem: Problem, dtype: str | None = None) -> Verdict:
         bound = rounding(problem.row.layer, problem.arrays, arithmetic, output)
     except LinAlgError as refusal:
         raise ProblemError(f"{problem.row.name}: no reference for this input: {refusal}") from refusal
+    if not np.isfinite(bound.reference).all():
+        raise ProblemError(f"{problem.row.name}: no reference for this input: its output overflows float64")
     error = distance(problem.o, bound.reference)
     verdict = _verdict(problem, bound, error, arithmetic)
     if verdict.wrong.any():

@@ -7,7 +7,7 @@ import numpy as np
 from ttr_numerics.arrays import LinAlgError
 from ttr_numerics.precision import Format
 from ttr_numerics.problem import Problem
-from ttr_numerics.tolerance import FALSE_ALARM, REPLICAS, Rounding
+from ttr_numerics.tolerance import FALSE_ALARM, REPLICAS, Rounding, row_norms
 from ttr_numerics.verdict.verdict import Verdict, Word
 
 __all__ = ["basis", "distance", "justified", "partner", "places"]
@@ -108,4 +108,4 @@ def distance(x: np.ndarray, y: Any) -> np.ndarray:
     """‖x_t - y_t‖₂ (..., T), inf where x is not finite."""
     finite = np.isfinite(x).all(axis=-1)
     difference = np.where(finite[..., None], x, 0.0) - y
-    return np.where(finite, np.sqrt(np.sum(difference * difference, axis=-1)), np.inf)
+    return np.where(finite, row_norms(difference), np.inf)

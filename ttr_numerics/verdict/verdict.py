@@ -63,7 +63,7 @@ class Verdict:
     @property
     def wrong(self) -> np.ndarray:
         """Which positions (..., T) lie beyond the tolerance."""
-        return self.error > self.tolerance
+        return (self.error > self.tolerance) | np.isinf(self.error)
 
     @property
     def undecided(self) -> np.ndarray:
