@@ -5,7 +5,7 @@ from importlib.resources import files
 
 import numpy as np
 
-__all__ = ["Captured", "minilm", "smollm2"]
+__all__ = ["Captured", "captured", "minilm", "smollm2"]
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,11 @@ class Captured:
     k: np.ndarray
     v: np.ndarray
     o: np.ndarray
+
+
+def captured() -> tuple[Captured, ...]:
+    """Everything that is shipped: `smollm2()`, `minilm(0)`, `minilm(5)`."""
+    return smollm2(), minilm(0), minilm(5)
 
 
 def smollm2() -> Captured:
