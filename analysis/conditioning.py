@@ -37,7 +37,7 @@ REAL_LOADS = (1.25, 1.5, 2, 3, 4, 8)
 
 LEAST_NORM, RIDGE, DUAL = "exact.least_norm", "exact.ridge", "exact.ridge_dual"
 CHOLESKY = "Cholesky of the Gram matrix"
-PREFIXES, RECURSIVE, MESA = "exact.ridge_prefixes", "exact.recursive_least_squares", "layers.mesa"
+PREFIXES, RECURSIVE, MESA = "ridge_prefixes_by_moments", "exact.recursive_least_squares", "layers.mesa"
 # What really computes: numpy.linalg takes float32 to float64 and rounds the result, SciPy does not.
 ROUTINE = {
     LEAST_NORM: ("SVD (LAPACK gelsd, SciPy)", "float32 throughout"),
@@ -76,8 +76,8 @@ def solve(solver: str, problem: tasks.SolvedProblem) -> np.ndarray:
     eye, silent = np.eye(K.shape[-1], dtype=K.dtype), np.zeros(K.shape[-1], dtype=K.dtype)
     empty = np.zeros((K.shape[-1], V.shape[-1]), dtype=V.dtype)
     if solver == PREFIXES:
-        state: Moments = exact.ridge_prefixes(K, K, V, ridge=1.0).state
-        return exact.ridge_prefixes(eye, 0 * eye, empty, ridge=ridge, weights=silent, initial_state=state).o
+        state: Moments = exact.ridge_prefixes_by_moments(K, K, V, ridge=1.0).state
+        return exact.ridge_prefixes_by_moments(eye, 0 * eye, empty, ridge=ridge, weights=silent, initial_state=state).o
     state = layers.mesa(K, K, V, ridge=1.0).state
     return layers.mesa(eye, 0 * eye, empty, ridge=ridge, beta=silent, initial_state=state).o
 

@@ -18,7 +18,7 @@ Reference: Yang et al., arXiv 2406.06484, section 3.2 (the UT transform); arXiv 
 from collections.abc import Callable
 from typing import Any
 
-from ttr_numerics.arrays import Array, concat, eye, namespace, positions, solve_triangular
+from ttr_numerics.arrays import Array, concat, eye, forward_substitution, namespace, positions
 from ttr_numerics.axes import Output
 
 __all__ = ["chunk_parallel", "sequential"]
@@ -61,7 +61,7 @@ def _one_chunk(S: Array, q: Array, k: Array, v: Array, erase: Array | None, log_
     decay = _NoDecay() if log_decay is None else _Decay(log_decay)
     if erase is not None:
         system = eye(q, q.shape[-2]) + xp.tril(decay.products(erase, k), k=-1)
-        v = solve_triangular(system, v - decay.from_start(erase) @ S)
+        v = forward_substitution(system, v - decay.from_start(erase) @ S)
     o = decay.from_start(q) @ S + xp.tril(decay.products(q, k)) @ v
     return Output(o, decay.left_of(S) + xp.matrix_transpose(decay.to_end(k)) @ v)
 

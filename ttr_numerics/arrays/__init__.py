@@ -7,6 +7,7 @@ This room alone names an array library. Everything else asks `namespace(x)` for 
 from ttr_numerics.arrays.factor import (
     LinAlgError,
     cholesky,
+    forward_substitution,
     least_squares,
     name_slices,
     solve_posdef,
@@ -34,6 +35,7 @@ __all__ = [
     "concat",
     "diagonal_matrix",
     "eye",
+    "forward_substitution",
     "least_squares",
     "like",
     "name_slices",

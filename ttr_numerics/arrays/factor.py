@@ -15,6 +15,7 @@ from ttr_numerics.arrays.library import Array, namespace, to_numpy
 __all__ = [
     "LinAlgError",
     "cholesky",
+    "forward_substitution",
     "least_squares",
     "name_slices",
     "solve_posdef",
@@ -106,6 +107,7 @@ def solve_triangular(factor: Array, b: Array, transpose: bool = False) -> Array:
     return xp.linalg.solve(matrix, b)
 
 
+BLOCK = 8  # order of the diagonal blocks that forward substitution inverts
 LARGE = 128  # order above which one BLAS call outweighs a change of thread pool
 
 
@@ -123,6 +125,27 @@ def solve_triangular_numpy(factor: np.ndarray, b: np.ndarray, transpose: bool) -
     if transpose:
         return np.linalg.solve(factor.mT, b)
     return np.linalg.solve(factor[..., ::-1, ::-1], b[..., ::-1, :])[..., ::-1, :]
+
+
+def forward_substitution(factor: Array, b: Array) -> Array:
+    """x with L x = b for the inner loop of a chunked algorithm: L (..., n, n) short, b (..., n, m) wide.
+
+    NumPy has no triangular solve of its own, so it goes block by block in matrix products, with the diagonal blocks
+    of order 8 inverted all at once. Elsewhere the library's own solve.
+    """
+    if not array_api_compat.is_numpy_array(b) or b.dtype == object:
+        return solve_triangular(factor, b)
+    n, x = factor.shape[-1], np.array(b)
+    diagonal = np.zeros((*factor.shape[:-2], -(-n // BLOCK), BLOCK, BLOCK), factor.dtype)
+    diagonal[..., range(BLOCK), range(BLOCK)] = 1.0  # completes a last block that is shorter
+    pieces = [slice(s, min(s + BLOCK, n)) for s in range(0, n, BLOCK)]
+    for i, p in enumerate(pieces):
+        diagonal[..., i, : p.stop - p.start, : p.stop - p.start] = factor[..., p, p]
+    inverse = np.linalg.inv(diagonal)
+    for i, p in enumerate(pieces):
+        known = x[..., p, :] - factor[..., p, : p.start] @ x[..., : p.start, :] if i else x[..., p, :]
+        x[..., p, :] = inverse[..., i, : p.stop - p.start, : p.stop - p.start] @ known
+    return x
 
 
 def solve_posdef(a: Array, b: Array, what: str = "matrix") -> Array:

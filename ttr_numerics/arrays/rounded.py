@@ -164,6 +164,9 @@ class RoundedArray:
     def __getitem__(self, index: Any) -> "RoundedArray":
         return self._new(self.x[index])
 
+    def __float__(self) -> float:
+        return float(self.x)
+
     def __neg__(self) -> "RoundedArray":
         return self._new(-self.x)
 

@@ -11,7 +11,12 @@ from ttr_numerics.exact.kernel_ridge import kernel_ridge_prefixes
 from ttr_numerics.exact.least_norm import LeastNorm, least_norm
 from ttr_numerics.exact.recursive import Recursion, recursive_least_squares
 from ttr_numerics.exact.ridge import Ridge, ridge, ridge_dual
-from ttr_numerics.exact.ridge_prefixes import ridge_prefixes
+from ttr_numerics.exact.ridge_prefixes import (
+    choose_ridge_prefixes,
+    ridge_prefixes,
+    ridge_prefixes_by_innovation,
+    ridge_prefixes_by_moments,
+)
 from ttr_numerics.exact.smoother import WeightedCache, kernel_smoother, kernel_smoother_prefixes
 from ttr_numerics.exact.weights import prefix_weights
 
@@ -20,6 +25,7 @@ __all__ = [
     "Recursion",
     "Ridge",
     "WeightedCache",
+    "choose_ridge_prefixes",
     "correlation_prefixes",
     "kaczmarz_prefixes",
     "kernel_ridge_prefixes",
@@ -32,4 +38,6 @@ __all__ = [
     "ridge",
     "ridge_dual",
     "ridge_prefixes",
+    "ridge_prefixes_by_innovation",
+    "ridge_prefixes_by_moments",
 ]
