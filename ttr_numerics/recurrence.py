@@ -18,7 +18,7 @@ Reference: Yang et al., arXiv 2406.06484, section 3.2 (the UT transform); arXiv 
 from collections.abc import Callable
 from typing import Any
 
-from ttr_numerics.arrays import Array, concat, eye, forward_substitution, namespace, positions
+from ttr_numerics.arrays import Array, concat, eye, forward_substitution, namespace, positions, zeros
 from ttr_numerics.axes import Output
 
 __all__ = ["chunk_parallel", "sequential"]
@@ -85,29 +85,64 @@ class _NoDecay:
 class _Decay:
     """Γ from log_decay (..., C, 1 or d_k) of one chunk, every factor at most 1.
 
-    Logs are summed for each pair, never subtracted, so -50 a token loses no digits and -inf gives 0, not NaN.
+    Logs are summed, never subtracted, so -50 a token loses no digits and -inf gives 0, not NaN. Between rows of one
+    block of tokens Γ is formed pair by pair; between blocks it is the decay to the later block's start times the decay
+    from there, so that d_k channels cost a matrix product and not a sum over all pairs.
     """
 
+    BLOCK = 8
+
     def __init__(self, log_decay: Array) -> None:
-        xp = namespace(log_decay)
-        t = positions(log_decay, log_decay.shape[-2])
-        row = log_decay[..., :, None, :]
-        later = (t[:, None] > t[None, :])[..., None]
-        self.pairs = xp.exp(xp.cumulative_sum(xp.where(later, row, xp.zeros_like(row)), axis=-3))
+        xp, C = namespace(log_decay), log_decay.shape[-2]
         self.start = xp.exp(xp.cumulative_sum(log_decay, axis=-2))
+        self.end = _until_end(log_decay)
+        self.scalar = log_decay.shape[-1] == 1
+        length = C if self.scalar else self.BLOCK
+        self.blocks = [slice(m, min(m + length, C)) for m in range(0, C, length)]
+        self.near = [_pairs(log_decay[..., block, :]) for block in self.blocks]
+        self.since = [xp.exp(xp.cumulative_sum(log_decay[..., block, :], axis=-2)) for block in self.blocks]
+        self.until = [_until_end(log_decay[..., : block.start, :]) if block.start else None for block in self.blocks]
 
     def products(self, x: Array, k: Array) -> Array:
         """x_t' Γ k_i for i ≤ t; what stands above the diagonal is not to be used."""
         xp = namespace(x)
-        if self.pairs.shape[-1] == 1:
-            return self.pairs[..., 0] * (x @ xp.matrix_transpose(k))
-        return xp.sum(x[..., :, None, :] * self.pairs * k[..., None, :, :], axis=-1)
+        if self.scalar:
+            return self.near[0][..., 0] * (x @ xp.matrix_transpose(k))
+        return xp.concat([self._block_row(x, k, number) for number in range(len(self.blocks))], axis=-2)
+
+    def _block_row(self, x: Array, k: Array, number: int) -> Array:
+        """The products of one block of rows: with earlier blocks, with its own, and nothing beyond."""
+        xp, block, until = namespace(x), self.blocks[number], self.until[number]
+        rows = x[..., block, :]
+        parts = [xp.sum(rows[..., :, None, :] * self.near[number] * k[..., None, block, :], axis=-1)]
+        if until is not None:
+            aged = k[..., : block.start, :] * until
+            parts.insert(0, (rows * self.since[number]) @ xp.matrix_transpose(aged))
+        if block.stop < x.shape[-2]:
+            parts.append(zeros(x, (*parts[0].shape[:-1], x.shape[-2] - block.stop)))
+        return xp.concat(parts, axis=-1)
 
     def from_start(self, x: Array) -> Array:
         return self.start * x
 
     def to_end(self, k: Array) -> Array:
-        return self.pairs[..., -1, :, :] * k
+        return self.end * k
 
     def left_of(self, S: Array) -> Array:
         return self.start[..., -1, :, None] * S
+
+
+def _pairs(log_decay: Array) -> Array:
+    """exp Σ_{i<s≤t} log_decay_s (..., C, C, c), row t, column i; above the diagonal 1."""
+    xp = namespace(log_decay)
+    t = positions(log_decay, log_decay.shape[-2])
+    row = log_decay[..., :, None, :]
+    later = (t[:, None] > t[None, :])[..., None]
+    return xp.exp(xp.cumulative_sum(xp.where(later, row, xp.zeros_like(row)), axis=-3))
+
+
+def _until_end(log_decay: Array) -> Array:
+    """exp Σ_{s>i} log_decay_s (..., C, c): what is left at the end of what token i wrote."""
+    xp = namespace(log_decay)
+    after = xp.concat([log_decay[..., 1:, :], xp.zeros_like(log_decay[..., :1, :])], axis=-2)
+    return xp.exp(xp.flip(xp.cumulative_sum(xp.flip(after, axis=-2), axis=-2), axis=-2))
