@@ -155,9 +155,11 @@ def _section(name: str, out: Path) -> tuple[Section, Study]:
     try:
         study = read_study(path)
     except FileNotFoundError:
-        raise Refusal(f"There are no stored rows {path}; run `python -m analysis {name}` first.") from None
+        raise Refusal(f"There are no stored rows {path}; run `python -m analysis {name} --out {out}` first.") from None
     except (OSError, ValueError) as error:
         raise Refusal(str(error)) from error
+    if study.analysis != name:
+        raise Refusal(f"Expected rows of {name} in {path}, got rows of {study.analysis}.")
     return _load(name).render(study.rows), study
 
 

@@ -171,6 +171,38 @@ def damaged(tmp_path, kind):
     return path
 
 
+def test_arrays_the_layer_does_not_use_are_named(capsys, tmp_path, arrays):
+    arrays["o"] = layers.linear_attention(arrays["q"], arrays["k"], arrays["v"]).o
+    status, _, err = run(capsys, tmp_path / "a.npz", arrays, layer="linear_attention")
+    assert status == 0
+    assert err.strip() == "ttr check: not used by linear_attention: beta, log_decay"
+
+
+def test_a_scale_does_not_hide_a_wrong_dtype(capsys, tmp_path, arrays):
+    status, _, err = run(capsys, tmp_path / "a.npz", {**arrays, "q": arrays["q"].astype(int)}, "--scale", "2")
+    assert status == 2
+    assert "q: expected a real floating dtype, got int64" in err
+
+
+def test_grouped_heads_need_a_head_axis(capsys, tmp_path, arrays):
+    flat = {n: x[0] for n, x in arrays.items()}
+    status, _, err = run(capsys, tmp_path / "a.npz", flat, "--grouped-heads")
+    assert status == 2
+    assert "q: expected shape (..., heads, T, d) for grouped heads" in err
+
+
+def test_byte_order_does_not_matter(capsys, tmp_path, arrays):
+    assert run(capsys, tmp_path / "a.npz", {n: x.astype(x.dtype.newbyteorder(">")) for n, x in arrays.items()})[0] == 0
+
+
+def test_an_array_file_that_is_no_archive_is_refused(capsys, tmp_path, arrays):
+    np.save(tmp_path / "a.npy", arrays["q"])
+    (tmp_path / "a.npy").rename(tmp_path / "a.npz")
+    status, _, err = run(capsys, tmp_path / "a.npz", None)
+    assert status == 2
+    assert "not a zip archive" in err
+
+
 UNREADABLE = (
     *("pickled", "truncated", "truncated inside", "truncated safetensors", "integer safetensors", "garbage"),
     *("garbage safetensors", "empty", "absent", "directory", "suffix"),

@@ -105,6 +105,8 @@ def extended(initial: Cache | None, k: Array, v: Array) -> Cache:
 def row_ridge(ridge: Any, q: Array) -> Array:
     """The diagonal (..., d_k) of the regulariser from a number or an array (..., d_k)."""
     xp = namespace(q)
+    if not isinstance(ridge, int | float) and not hasattr(ridge, "dtype"):
+        raise ValueError(f"ridge: expected a number or an array (..., {q.shape[-1]}), got {type(ridge).__name__}")
     if isinstance(ridge, int | float):
         ridge = zeros(q, (q.shape[-1],)) + ridge
     elif ridge.ndim == 0:

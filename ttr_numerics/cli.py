@@ -5,6 +5,7 @@ Exit status: 0 right, 1 wrong, 2 bad usage or bad input, 5 inconclusive, 130 int
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 
@@ -15,16 +16,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     arguments = _parser().parse_args(argv)
     try:
-        return arguments.run(arguments)
+        status = arguments.run(arguments)
+        sys.stdout.flush()
+        return status
     except ValueError as error:  # ProblemError and everything that refuses an argument
         print(f"ttr {arguments.command}: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:  # standard output that cannot be written
+        print(f"ttr {arguments.command}: cannot write the answer: {error.strerror or error}", file=sys.stderr)
         return 2
     except MemoryError:
         print(f"ttr {arguments.command}: input too large for this machine's memory", file=sys.stderr)
         return 2
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 0
     except KeyboardInterrupt:
         print(f"ttr {arguments.command}: interrupted", file=sys.stderr)
         return 130
@@ -32,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="ttr", description="Sequence layers against the regressions they are.")
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     check = commands.add_parser(
         "check",
@@ -52,10 +59,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+class _Version(argparse.Action):
+    """Print the package's version and stop."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        parser.exit(message=f"ttr_numerics {version('ttr-numerics')}\n")
+
+
 def _check(arguments: argparse.Namespace) -> int:
     from ttr_numerics.convention import Convention
     from ttr_numerics.pairs import pairing
-    from ttr_numerics.problem import Problem, ProblemError, describe, read_arrays, rename_aliases
+    from ttr_numerics.problem import Problem, ProblemError, check_dtypes, describe, read_arrays, rename_aliases
     from ttr_numerics.verdict import check_problem
     from ttr_numerics.verdict.text import as_text
 
@@ -65,6 +81,10 @@ def _check(arguments: argparse.Namespace) -> int:
         print(f"ttr check: {note}", file=sys.stderr)
     if "q" not in arrays:
         raise ProblemError(f"q: expected in {arguments.file}, got no such array; there are {describe(arrays)}")
+    check_dtypes(arrays)
+    unused = sorted(set(arrays) - {"q", "k", "v", "o", *row.arrays, *row.optional})
+    if unused:
+        print(f"ttr check: not used by {row.name}: {', '.join(unused)}", file=sys.stderr)
     convention = Convention(_scale(arguments.scale, arrays["q"].shape), arguments.grouped_heads)
     verdict = check_problem(Problem.build(row, convention.apply(arrays)), arguments.dtype)
     print(json.dumps(verdict.to_json()) if arguments.json else as_text(verdict))
@@ -72,8 +92,8 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _scale(text: str, shape: tuple[int, ...]) -> float:
-    if text.replace(" ", "") == "1/sqrt(d)" and shape:
-        return float(shape[-1]) ** -0.5
+    if text.replace(" ", "") == "1/sqrt(d)":
+        return float(shape[-1]) ** -0.5 if shape and shape[-1] else 1.0  # an empty q is refused later
     try:
         value = float(text)
     except ValueError:

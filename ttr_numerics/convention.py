@@ -24,6 +24,8 @@ class Convention:
         if self.scale != 1.0:
             result["q"] = np.asarray(arrays["q"], dtype=np.float64) * self.scale
         if self.grouped_heads:
+            if arrays["q"].ndim < 3:
+                raise ValueError(f"q: expected shape (..., heads, T, d) for grouped heads, got {arrays['q'].shape}")
             for name in ("k", "v"):
                 result[name] = repeat_heads(arrays[name], arrays["q"].shape[-3], name)
         return result

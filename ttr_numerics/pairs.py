@@ -6,11 +6,13 @@ output to rounding, asserted by the tests. The *target* is the regression it app
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ttr_numerics import exact, layers
 from ttr_numerics.arrays import Array, namespace, zeros
 from ttr_numerics.axes import Output
+from ttr_numerics.layers import chunked
 
 __all__ = ["Pairing", "catalogue", "pairing"]
 
@@ -19,8 +21,8 @@ __all__ = ["Pairing", "catalogue", "pairing"]
 class Pairing:
     """One row: `layer` and `partner` take q, k, v and the same named arrays and return `Output`.
 
-    `fit(k, v, **arrays)` gives the target's S (..., d_k, d_v) at the last position, None where the target is the
-    identity itself.
+    `forms` are other sound algorithms for the layer. `fit(k, v, **arrays)` gives the target's S (..., d_k, d_v) at the
+    last position, None where the target is the identity itself.
     """
 
     layer: Callable[..., Output]
@@ -36,6 +38,7 @@ class Pairing:
     domain: str
     source: str
     causal: bool = True
+    forms: tuple[Callable[..., Output], ...] = ()
 
     @property
     def name(self) -> str:
@@ -73,6 +76,11 @@ def _least_squares(k: Array, v: Array, log_decay: Array | None = None, **_: Any)
     return exact.least_norm(k, v, exact.prefix_weights(gate + zeros(k, k.shape[:-1]))[..., -1, :]).S
 
 
+def _chunked(layer: Callable[..., Output]) -> tuple[Callable[..., Output], ...]:
+    """The chunk-parallel form at a short and a long chunk: kernels use lengths between them."""
+    return partial(layer, chunk=16), partial(layer, chunk=64)
+
+
 _AGED = "weighted least squares with γ_i = Π_{s>i} exp(log_decay_s) (per-channel gates: their channel mean)"
 
 _TABLE = (
@@ -89,6 +97,7 @@ _TABLE = (
         fit=_least_squares,
         domain="all inputs; identity and target agree where K'K = I",
         source="Katharopoulos et al., arXiv 2006.16236; arXiv 2501.12352, section 3.1",
+        forms=_chunked(chunked.linear_attention),
     ),
     Pairing(
         layers.gated_linear_attention,
@@ -103,6 +112,7 @@ _TABLE = (
         fit=_least_squares,
         domain="log_decay ≤ 0, -inf a reset; a per-channel gate ages key channels and is no sample weight",
         source="Yang et al., arXiv 2312.06635; Dao and Gu, arXiv 2405.21060",
+        forms=_chunked(chunked.gated_linear_attention),
     ),
     Pairing(
         layers.delta_rule,
@@ -117,6 +127,7 @@ _TABLE = (
         fit=_least_squares,
         domain="all beta; stable where 0 ≤ beta‖k‖² ≤ 2",
         source="Schlag et al., arXiv 2102.11174; Yang et al., arXiv 2406.06484",
+        forms=_chunked(chunked.delta_rule),
     ),
     Pairing(
         layers.gated_delta_rule,
@@ -131,6 +142,7 @@ _TABLE = (
         fit=_least_squares,
         domain="log_decay ≤ 0, -inf a reset; stable where 0 ≤ beta‖k‖² ≤ 2",
         source="Yang et al., arXiv 2412.06464; Kimi Linear (per channel), arXiv 2510.26692",
+        forms=_chunked(chunked.gated_delta_rule),
     ),
     Pairing(
         layers.mesa,

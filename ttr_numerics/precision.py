@@ -34,6 +34,19 @@ class Format:
         """Smallest normal number."""
         return 2.0**self.min_exponent
 
+    @property
+    def floor(self) -> float:
+        """What one operation may lose to underflow: the smallest normal number where units flush to zero.
+
+        float16 underflows gradually on every unit, so it loses half a subnormal spacing: 2^-25.
+        """
+        return self.tiny * self.u if self.min_exponent > -100 else self.tiny
+
+    @property
+    def largest(self) -> float:
+        """Largest finite number."""
+        return float(self.info.max)
+
     def nearest(self, x: np.ndarray) -> np.ndarray:
         """`x` (float64) correctly rounded to this format, as float64."""
         return x if self.precision >= 53 else Nearest(self.info).store(np.asarray(x, dtype=np.float64))

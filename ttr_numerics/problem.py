@@ -16,8 +16,9 @@ import numpy as np
 from safetensors import SafetensorError, deserialize
 
 from ttr_numerics.pairs import Pairing
+from ttr_numerics.precision import FORMATS
 
-__all__ = ["Problem", "ProblemError", "describe", "read_arrays", "rename_aliases"]
+__all__ = ["Problem", "ProblemError", "check_dtypes", "describe", "read_arrays", "rename_aliases"]
 
 
 class ProblemError(ValueError):
@@ -30,6 +31,7 @@ _ALIASES = {
     "v": ("value", "values", "V"),
     "o": ("out", "output", "outputs", "O", "context", "ctx", "attn_output"),
 }
+_OURS = {"log_decay", "beta", "ridge", "initial_state", *_ALIASES, *(a for names in _ALIASES.values() for a in names)}
 # What zipfile, zlib, NumPy's header parser and safetensors raise on a damaged file.
 _UNREADABLE = (OSError, EOFError, KeyError, RuntimeError, struct.error, zlib.error, zipfile.BadZipFile, SafetensorError)
 _LOW = {np.dtype(ml_dtypes.bfloat16): "bfloat16"}
@@ -61,8 +63,10 @@ class Problem:
         for name, x in arrays.items():
             _check_values(name, x)
         o = arrays.pop("o")
-        if "ridge" in arrays and arrays["ridge"].ndim == 0:
-            arrays["ridge"] = float(arrays["ridge"])
+        if "ridge" in arrays:
+            q = arrays["q"]
+            full = (*q.shape[:-2], q.shape[-1])
+            arrays["ridge"] = np.broadcast_to(arrays["ridge"], full) if arrays["ridge"].ndim else float(arrays["ridge"])
         return cls(row, arrays, o, output_dtype)
 
 
@@ -73,26 +77,45 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
         raise ProblemError(f"file: expected a readable .npz or .safetensors file, got {path}, which is not a file")
     try:
         if path.suffix == ".npz":
-            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-                return {name: archive[name] for name in archive.files}
+            return _read_npz(path)
         if path.suffix == ".safetensors":
             return _read_safetensors(path)
+    except ProblemError:
+        raise
     except ValueError as error:
-        if "pickle" in str(error).lower():
-            raise ProblemError(f"file: expected plain arrays, got pickled objects in {path}, not loaded") from error
         raise ProblemError(f"file: expected a complete {path.suffix} file, got {path}: {_first_line(error)}") from error
     except _UNREADABLE as error:
         raise ProblemError(f"file: expected a complete {path.suffix} file, got {path}: {_first_line(error)}") from error
     raise ProblemError(f"file: expected a name ending in .npz or .safetensors, got {path.name}")
 
 
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    """The plain arrays of an archive; a pickled one is left out, or refused where its name is one of ours."""
+    if not zipfile.is_zipfile(path):
+        raise ProblemError(f"file: expected a complete .npz file, got {path}, which is not a zip archive")
+    arrays = {}
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+        for name in archive.files:
+            try:
+                arrays[name] = archive[name]
+            except ValueError as error:
+                if "pickle" not in str(error).lower():
+                    raise
+                if name in _OURS:
+                    raise ProblemError(f"{name}: expected a plain array, got pickled objects, not loaded") from error
+    return arrays
+
+
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    kinds = {"F64": "f8", "F32": "f4", "F16": "f2", "BF16": ml_dtypes.bfloat16, "I64": "i8", "I32": "i4"}
+    """The arrays of the file; those of a type NumPy has no name for are left out, or refused where they are ours."""
+    kinds: dict[str, Any] = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": ml_dtypes.bfloat16, "BOOL": "?"}
+    kinds |= {f"{sign}{8 * n}": f"<{code}{n}" for sign, code in (("I", "i"), ("U", "u")) for n in (1, 2, 4, 8)}
     arrays = {}
     for name, entry in deserialize(path.read_bytes()):
-        if entry["dtype"] not in kinds:
-            raise ProblemError(f"{name}: expected a floating dtype, got {entry['dtype']}")
-        arrays[name] = np.frombuffer(entry["data"], dtype=kinds[entry["dtype"]]).reshape(entry["shape"])
+        if entry["dtype"] in kinds:
+            arrays[name] = np.frombuffer(entry["data"], dtype=kinds[entry["dtype"]]).reshape(entry["shape"])
+        elif name in _OURS:
+            raise ProblemError(f"{name}: expected a real floating dtype, got {entry['dtype']}")
     return arrays
 
 
@@ -131,7 +154,17 @@ def dtype_name(name: str, x: np.ndarray) -> str:
     """The format's name, or a refusal of integers, complex numbers and the rest."""
     if not _is_real_floating(x):
         raise ProblemError(f"{name}: expected a real floating dtype, got {x.dtype}")
-    return _LOW.get(x.dtype, str(x.dtype))
+    name_of = _LOW.get(x.dtype, x.dtype.newbyteorder("=").name)
+    if name == "o" and name_of not in FORMATS:
+        raise ProblemError(f"o: expected one of {', '.join(FORMATS)}, got {name_of}")
+    return name_of
+
+
+def check_dtypes(arrays: Mapping[str, Any]) -> None:
+    """Refuse integers, complex numbers and the rest before anything is computed with them."""
+    for name in ("q", "k", "v", "o"):
+        if arrays.get(name) is not None:
+            dtype_name(name, np.asarray(arrays[name]))
 
 
 def _float64(name: str, x: Any) -> np.ndarray:
@@ -163,8 +196,11 @@ def _check_shapes(row: Pairing, arrays: Mapping[str, np.ndarray]) -> None:
             if name in ("k", "v") and arrays[name].ndim >= 3 and q.ndim >= 3 and arrays[name].shape[-3] < q.shape[-3]:
                 hint = "; if heads are grouped, say so (--grouped-heads)"
             raise ProblemError(f"{name}: expected shape {wanted}, got {arrays[name].shape}{hint}")
-    if "ridge" in arrays and arrays["ridge"].ndim and arrays["ridge"].shape[-1] != d_k:
-        raise ProblemError(f"ridge: expected a number or shape (..., {d_k}), got {arrays['ridge'].shape}")
+    if "ridge" in arrays and arrays["ridge"].ndim:
+        full, got = (*batch[:-1], d_k), arrays["ridge"].shape
+        fits = len(got) <= len(full) and got[-1] == d_k
+        if not fits or any(n not in (1, m) for n, m in zip(got[::-1], full[::-1], strict=False)):
+            raise ProblemError(f"ridge: expected a number or shape {full} (batch axes may be left out), got {got}")
 
 
 def _check_values(name: str, x: np.ndarray) -> None:

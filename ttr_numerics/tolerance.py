@@ -1,15 +1,16 @@
 """How far rounding alone may move a layer's output, per token and head: derived from data, never typed.
 
 The layer's own code runs R times in float64 with random rounding errors of the declared format (stochastic
-replicas, `arrays.rounded`) and once in that format itself. For replica errors e_r and a sound subject's error e,
-exchangeable Gaussian vectors of any covariance, ‖e‖² R / Σ‖e_r‖² has its heaviest tail where the covariance has rank
-one, where it is F(1, R). So
+replicas, `arrays.rounded`) and once in that format itself. So do its other sound forms, such as chunk-parallel ones,
+whose errors can be far larger (a triangular system of correlated keys); the widest counts. For replica errors e_r and
+a sound subject's error e, exchangeable Gaussian vectors of any covariance, ‖e‖² R / Σ‖e_r‖² has its heaviest tail where
+the covariance has rank one, where it is F(1, R). So
 
     bound = max( t_R(1 - α/2N) · √(Σ‖e_r‖²/R),  2 ‖e_reference‖ ) + output rounding + underflow,
 
-with N positions judged together and α the chance of one false alarm in the whole comparison. The factor 2 on the
-sequential reference of the same format covers rounding to nearest that is biased (repeated keys, constant gates),
-which random errors do not show.
+with N positions judged together and α the chance of one false alarm in the whole comparison, for subjects that round
+like one of the forms. The factor 2 on the references of the same format covers rounding to nearest that is biased
+(repeated keys, constant gates), which random errors do not show. R, α and that 2 are choices; the rest is derived.
 """
 
 from collections.abc import Callable, Mapping
@@ -35,9 +36,9 @@ Layer = Callable[..., Any]
 class Rounding:
     """What rounding does to one layer on one input.
 
-    `reference` (..., T, d_v) is the float64 output on inputs rounded to the format; `spread` (..., T) the root mean
-    square replica error, `shadow` (..., T) the error of the same-format reference, `bound` (..., T) the tolerance on
-    ‖o_t - reference_t‖₂; `quantile` the Student factor.
+    `reference` (..., T, d_v) is the float64 output on inputs rounded to the format; `spread` (..., T) the widest root
+    mean square replica error, `shadow` (..., T) the largest error of the same-format references, `bound` (..., T) the
+    tolerance on ‖o_t - reference_t‖₂; `quantile` the Student factor.
     """
 
     reference: np.ndarray
@@ -58,10 +59,13 @@ def rounding(
     arrays: Mapping[str, Any],
     arithmetic: Format,
     output: Format | None = None,
+    forms: tuple[Layer, ...] = (),
     replicas: int = REPLICAS,
     seed: int = 0,
 ) -> Rounding:
     """Bound the rounding error of `layer(**arrays)` computed in `arithmetic` and stored in `output`.
+
+    `forms` are other sound algorithms for the same outputs; the bound covers the widest.
 
     `arrays` are float64 NumPy arrays (and plain numbers) by argument name. Raises what the layer raises.
     """
@@ -71,12 +75,15 @@ def rounding(
     reference = np.asarray(layer(**stored).o)
     size = row_norms(reference)
     size = np.where(size > 0, size, 1.0)  # errors are squared in units of the output: no overflow, no underflow
-    mean_square = _mean_square(layer, stored, inexact, arithmetic, reference, size, replicas, seed)
+    all_forms = (layer, *forms)
+    mean_square = np.max(
+        [_mean_square(form, stored, inexact, arithmetic, reference, size, replicas, seed) for form in all_forms], axis=0
+    )
     # The float64 reference has rounding errors of its own, of the same spread scaled to its roundoff.
     own = (FORMATS["float64"].u / arithmetic.u) ** 2
     spread = size * np.sqrt(mean_square * (1 + own))
     spread = np.where(np.isfinite(spread), spread, np.inf)  # replicas that overflow decide nothing
-    shadow = row_norms(_same_format(layer, stored, arithmetic) - reference)
+    shadow = np.max([row_norms(_same_format(form, stored, arithmetic) - reference) for form in all_forms], axis=0)
     factor = quantile(spread.size, replicas)
     bound = np.fmax(factor * spread, 2 * shadow) + _storage(reference, stored, arithmetic, output or arithmetic)
     return Rounding(reference, spread, shadow, bound, factor, arithmetic)
@@ -130,11 +137,10 @@ def _same_format(layer: Layer, stored: Mapping[str, Any], arithmetic: Format) ->
 
 
 def _storage(reference: np.ndarray, stored: Mapping[str, Any], arithmetic: Format, output: Format) -> np.ndarray:
-    """Rounding the output to a coarser format, and values flushed to zero below the smallest normal number."""
+    """Rounding the output to a coarser format, and values lost to underflow."""
     final = output.u * row_norms(reference) if output.u > arithmetic.u else 0.0
     operands = np.sum(np.abs(stored["q"]), axis=-1) + np.cumsum(row_norms(stored["v"]), axis=-1)
-    tiny = max(arithmetic.tiny, output.tiny) * np.sqrt(reference.shape[-1])
-    return final + tiny * (1 + operands)
+    return final + np.sqrt(reference.shape[-1]) * (output.floor + arithmetic.floor * operands)
 
 
 def row_norms(x: np.ndarray) -> np.ndarray:

@@ -101,7 +101,7 @@ def test_an_unknown_name_is_one_sentence_and_status_2(out: Path, capsys: pytest.
 @pytest.mark.usefixtures("fake")
 def test_missing_rows_are_one_sentence_and_status_2(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert runner.main(["--render-only", "--out", str(out)]) == 2
-    assert "run `python -m analysis fake` first" in one_sentence(capsys)
+    assert "run `python -m analysis fake --out " in one_sentence(capsys)
 
 
 @pytest.mark.usefixtures("fake")

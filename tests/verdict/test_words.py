@@ -172,3 +172,70 @@ def test_the_exact_solver_is_accepted_as_the_layer():
     a = inputs(dtype=np.float64)
     o = exact.ridge_prefixes(a["q"], a["k"], a["v"], ridge=0.25).o
     assert check(o, "mesa", q=a["q"], k=a["k"], v=a["v"], ridge=0.25).word is Word.ROUNDING
+
+
+@pytest.mark.parametrize("beta", [1.0, 1.9, 2.0])
+@pytest.mark.parametrize("keys", ["one", "correlated"])
+def test_chunked_delta_rules_on_correlated_keys_are_rounding_however_long_the_chunk(keys, beta):
+    rng = np.random.default_rng(4)
+    base = rng.standard_normal((2, 1, 16))
+    k = base + (0.3 if keys == "correlated" else 0.0) * rng.standard_normal((2, 256, 16))
+    k = (k / np.linalg.norm(k, axis=-1, keepdims=True)).astype(np.float32)
+    q, v = rng.standard_normal((2, 2, 256, 16)).astype(np.float32)
+    step = np.full((2, 256), beta, np.float32)
+    for chunk in (32, 64, 128):
+        o = chunked_delta_rule(q, k, v, step, chunk)
+        assert check(o, "delta_rule", q=q, k=k, v=v, beta=step).word is Word.ROUNDING
+
+
+def test_float16_softmax_is_judged_more_sharply_than_its_answer():
+    rng = np.random.default_rng(5)
+    q, k, v = rng.standard_normal((3, 1, 256, 16)).astype(np.float16)
+    o = layers.softmax_attention(q / np.float16(4), k, v).o
+    verdict = check(o, "softmax_attention", q=q / np.float16(4), k=k, v=v)
+    assert verdict.status == 0
+    assert not verdict.undecided.any()
+    scaled = o.copy()
+    scaled[:, 128:] *= np.float16(1.4)
+    assert check(scaled, "softmax_attention", q=q / np.float16(4), k=k, v=v).first_wrong == (0, 128)
+
+
+def test_an_accepted_output_says_where_nothing_was_decided():
+    a = inputs(dtype=np.float64)
+    k = a["k"].copy()
+    k[:, :8] = 0  # nothing is written: the answer is zero there, which zeros would equal, but not in the whole head
+    a["q"][:, 20] = 1e-30 * a["q"][:, 20]
+    o = layers.linear_attention(a["q"], k, a["v"]).o
+    assert check(o, "linear_attention", q=a["q"], k=k, v=a["v"]).word is Word.ROUNDING
+    zero = {"q": a["q"], "k": a["k"], "v": 0 * a["v"]}
+    verdict = check(0 * o, "linear_attention", **zero)
+    assert verdict.word is Word.INCONCLUSIVE  # an answer that is zero everywhere proves nothing
+
+
+def test_a_reference_beyond_the_range_of_the_format_is_refused():
+    a = inputs(dtype=np.float32)
+    v = np.full_like(a["v"], 3e38)
+    with pytest.raises(ProblemError, match="^o: expected an output within float32's range, got a reference of"):
+        check(v, "linear_attention", q=np.abs(a["q"]), k=np.abs(a["k"]), v=v)
+
+
+def test_identical_heads_are_not_called_permuted():
+    a = inputs(dtype=np.float64)
+    same = {n: np.concatenate([a[n][:1], a[n][:1], a[n][1:]]) for n in "qkv"}
+    o = layers.linear_attention(**same).o
+    o[2, 5] += 1.0
+    assert check(o, "linear_attention", **same).word is Word.WRONG
+
+
+@pytest.mark.parametrize("shape", [(8,), (1, 8), (2, 8)])
+def test_a_ridge_per_channel_may_leave_out_the_batch_axes(shape):
+    a = inputs(dtype=np.float64)
+    ridge = np.broadcast_to(np.linspace(0.1, 1.0, 8), shape)
+    o = layers.mesa(a["q"], a["k"], a["v"], ridge=ridge).o
+    assert check(o, "mesa", q=a["q"], k=a["k"], v=a["v"], ridge=ridge).word is Word.ROUNDING
+
+
+def test_a_ridge_of_another_shape_is_refused():
+    a = inputs(dtype=np.float64)
+    with pytest.raises(ProblemError, match="^ridge: expected a number or shape \\(2, 8\\)"):
+        check(a["v"], "mesa", q=a["q"], k=a["k"], v=a["v"], ridge=np.ones((3, 8)))

@@ -16,6 +16,8 @@ def check_solvable(**arrays: Array | None) -> None:
                 f"{name}: expected float32 or float64, got {x.dtype}; cast it, for instance with "
                 f"xp.astype({name}, xp.float32)"
             )
+        if name == "weights" and bool(xp.any(x < 0)):
+            raise ValueError(f"weights: expected at least 0, got {float(xp.min(x))}")
         finite = xp.isfinite(x)
         if not bool(xp.all(finite)):
             first = [int(i[0]) for i in (~to_numpy(finite)).nonzero()]

@@ -13,7 +13,7 @@ import numpy as np
 from ttr_numerics.pairs import Pairing, catalogue
 from ttr_numerics.precision import Format
 from ttr_numerics.problem import Problem
-from ttr_numerics.tolerance import Rounding, rounding
+from ttr_numerics.tolerance import Rounding, rounding, row_norms
 from ttr_numerics.verdict.verdict import Word
 
 __all__ = ["Match", "explain"]
@@ -130,9 +130,10 @@ def _misfit(o: np.ndarray, candidate: Candidate) -> float:
 
 
 def _fits(o: np.ndarray, candidate: Candidate, arithmetic: Format, output: Format) -> bool:
-    bound = rounding(candidate.row.layer, candidate.arrays, arithmetic, output)
+    row = candidate.row
+    bound = rounding(row.layer, candidate.arrays, arithmetic, output, row.forms)
     difference = o[..., candidate.rows, :] - candidate.place(bound.reference)
-    return bool((np.linalg.norm(difference, axis=-1) <= candidate.place(bound.bound[..., None])[..., 0]).all())
+    return bool((row_norms(difference) <= candidate.place(bound.bound[..., None])[..., 0]).all())
 
 
 def _empty_rows(o: np.ndarray, candidate: Candidate) -> tuple[str, ...]:
@@ -154,15 +155,17 @@ def _swapped_heads(problem: Problem, bound: Rounding) -> str:
         return ""
     o, reference = problem.o.reshape(-1, *shape[-2:]), bound.reference.reshape(-1, *shape[-2:])
     tolerance = bound.bound.reshape(-1, shape[-2])
+    if not (np.isfinite(o).all() and (np.median(tolerance, axis=-1) < np.median(row_norms(reference), axis=-1)).all()):
+        return ""
     source = []
-    for head in o:
-        distance = np.linalg.norm(head - reference, axis=-1)
-        matches = np.flatnonzero((distance <= tolerance).all(axis=-1))
+    for i, head in enumerate(o):
+        matches = np.flatnonzero((row_norms(head - reference) <= tolerance).all(axis=-1))
         if not len(matches):
             return ""
-        source.append(int(matches[0]))
+        source.append(i if i in matches else int(matches[0]))
     moved = [f"output head {i} is head {j}" for i, j in enumerate(source) if i != j]
-    return f"heads are permuted: {'; '.join(moved[:6])}" if moved else ""
+    permuted = len(set(source)) == len(source)
+    return f"heads are permuted: {'; '.join(moved[:6])}" if moved and permuted else ""
 
 
 def _pattern(problem: Problem, bound: Rounding, wrong: np.ndarray) -> str:
@@ -171,6 +174,8 @@ def _pattern(problem: Problem, bound: Rounding, wrong: np.ndarray) -> str:
         return "the output is zero everywhere"
     tokens = np.flatnonzero(wrong.reshape(-1, wrong.shape[-1]).any(axis=0))
     T = wrong.shape[-1]
+    boundary = next((c for c in (128, 64, 32, 16) if tokens[0] > 0 and tokens[0] % c == 0), None)
+    where = f" (a multiple of {boundary}: the start of a chunk?)" if boundary else ""
     if len(tokens) == T - tokens[0] and tokens[0] > 0:
-        return f"right up to token {tokens[0] - 1} and wrong at every later one, in the heads named"
+        return f"right up to token {tokens[0] - 1} and wrong at every later one{where}"
     return f"equals no variant tried; {len(tokens)} of {T} tokens are touched, from {tokens[0]} to {tokens[-1]}"

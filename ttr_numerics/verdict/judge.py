@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from ttr_numerics.arrays import LinAlgError, to_numpy
+from ttr_numerics.arrays import LinAlgError, quiet, to_numpy
 from ttr_numerics.convention import Convention
 from ttr_numerics.pairs import pairing
 from ttr_numerics.precision import Format, format_named
-from ttr_numerics.problem import Problem, ProblemError
+from ttr_numerics.problem import Problem, ProblemError, check_dtypes
 from ttr_numerics.tolerance import Rounding, rounding
 from ttr_numerics.verdict.diagnosis import explain
 from ttr_numerics.verdict.reasons import basis, distance, justified, partner, places
@@ -33,7 +33,8 @@ def check(
     """Is `subject`, an output (..., T, d_v) or a callable of the arrays, what `layer` gives on `arrays`?
 
     `layer` is a catalogue name or one of `ttr_numerics.layers`; `arrays` are q, k, v and the layer's own, of any
-    library. `dtype` names the arithmetic (float64, float32, float16, bfloat16), by default the output's own.
+    library. A `convention` says how they differ from the layers' own; a callable gets them as they are. `dtype` names
+    the arithmetic (float64, float32, float16, bfloat16), by default the output's own.
     Raises `ProblemError` (a ValueError) on bad input. The tolerance is derived: see `ttr_numerics.tolerance`.
 
     >>> rng = np.random.default_rng(0)
@@ -50,6 +51,7 @@ def check(
     if unknown:
         raise ProblemError(f"{unknown[0]}: expected only arrays of {row.name}, got an argument it does not take")
     given = {name: _numpy(x) for name, x in arrays.items() if x is not None}
+    check_dtypes(given)
     if convention is not None:
         given = convention.apply(given)
     if callable(subject):
@@ -64,11 +66,15 @@ def check_problem(problem: Problem, dtype: str | None = None) -> Verdict:
     arithmetic = format_named(dtype) if dtype else output
     output = output if output.u > arithmetic.u else arithmetic
     try:
-        bound = rounding(problem.row.layer, problem.arrays, arithmetic, output)
+        with quiet():  # what overflows is found and said below
+            bound = rounding(problem.row.layer, problem.arrays, arithmetic, output, problem.row.forms)
     except LinAlgError as refusal:
         raise ProblemError(f"{problem.row.name}: no reference for this input: {refusal}") from refusal
     if not np.isfinite(bound.reference).all():
         raise ProblemError(f"{problem.row.name}: no reference for this input: its output overflows float64")
+    peak = np.max(np.abs(bound.reference))
+    if peak > output.largest:
+        raise ProblemError(f"o: expected an output within {output.name}'s range, got a reference of {peak:.1e}")
     error = distance(problem.o, bound.reference)
     verdict = _verdict(problem, bound, error, arithmetic)
     if verdict.wrong.any():
@@ -89,7 +95,7 @@ def _verdict(problem: Problem, bound: Rounding, error: np.ndarray, arithmetic: F
         magnitude=distance(bound.reference, 0.0),
         predicted=bound.spread,
         condition=_condition(problem),
-        basis=basis(bound),
+        basis=basis(problem, bound),
     )
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ttr_numerics.arrays import LinAlgError
+from ttr_numerics.arrays import LinAlgError, quiet
 from ttr_numerics.precision import Format
 from ttr_numerics.problem import Problem
 from ttr_numerics.tolerance import FALSE_ALARM, REPLICAS, Rounding, row_norms
@@ -12,16 +12,17 @@ from ttr_numerics.verdict.verdict import Verdict, Word
 
 __all__ = ["basis", "distance", "justified", "partner", "places"]
 
-_PARTNER_LIMIT = 1 << 28  # entries of all pairs of tokens that the exact partner may form
+_PARTNER_LIMIT = 1 << 26  # entries of all pairs of tokens that the exact partner may form
 
 
-def basis(bound: Rounding) -> str:
+def basis(problem: Problem, bound: Rounding) -> str:
     """How the tolerance came about, in one sentence."""
     name, checks = bound.format.name, round(1 / FALSE_ALARM)
+    forms = "sequential and chunked (16 and 64 tokens)" if problem.row.forms else "sequential"
     return (
         f"per head and token the larger of {bound.quantile:.2f} times the spread of {REPLICAS} replicas with random "
-        f"{name} rounding (Student's quantile: one false alarm in {checks} checks) and twice the error of a sequential "
-        f"{name} reference; errors are against float64 on the same inputs"
+        f"{name} rounding (Student's quantile: one false alarm in {checks} checks) and twice the error of a {name} "
+        f"reference, the widest of {forms}; errors are against float64 on the same inputs"
     )
 
 
@@ -38,12 +39,32 @@ def justified(word: Word, verdict: Verdict, arithmetic: Format) -> tuple[str, ..
     relative = verdict.predicted / size
     if word is Word.ILL_CONDITIONED:
         worst = float(np.max(np.median(relative, axis=-1)))
-        return (
+        cure = "a wider dtype or a larger ridge" if verdict.layer == "mesa" else "a wider dtype"
+        sentence = (
             f"right, and no more digits can be expected: rounding in {arithmetic.name} (u = {arithmetic.u:.1e}) is "
             f"amplified to {worst:.1e} of the answer at a head's median position, condition number up to "
-            f"{np.max(verdict.condition):.1e}; use a wider dtype or a larger ridge",
+            f"{np.max(verdict.condition):.1e}; use {cure}"
         )
-    return (f"every one of {heads} lies within rounding: at worst {np.max(verdict.ratio):.2f} of its tolerance",)
+    else:
+        sentence = f"every one of {heads} lies within rounding: at worst {np.max(verdict.ratio):.2f} of its tolerance"
+    return (sentence, *_reservations(verdict, arithmetic))
+
+
+def _reservations(verdict: Verdict, arithmetic: Format) -> tuple[str, ...]:
+    """What an accepted output leaves open."""
+    sentences = []
+    open_positions = int(verdict.undecided.sum())
+    if open_positions:
+        sentences.append(
+            f"nothing was decided at {open_positions} of {verdict.error.size} positions: there the tolerance is as "
+            "large as the answer"
+        )
+    if arithmetic.precision < 24:
+        sentences.append(
+            f"if state and sums are float32, as in most kernels, declare it (--dtype float32): {arithmetic.name} "
+            "arithmetic throughout is the widest tolerance"
+        )
+    return tuple(sentences)
 
 
 def partner(problem: Problem, bound: Rounding) -> tuple[str, ...]:
@@ -53,7 +74,8 @@ def partner(problem: Problem, bound: Rounding) -> tuple[str, ...]:
     if pairs > _PARTNER_LIMIT:
         return (f"the exact partner was not computed: {pairs:.1e} pair entries; check a shorter piece",)
     try:
-        exact = row.partner(**problem.arrays)
+        with quiet():
+            exact = row.partner(**problem.arrays)
     except LinAlgError as error:
         return (f"the exact partner refuses this input: {error}",)
     ratio = distance(problem.o, exact.o) / np.where(bound.bound > 0, bound.bound, np.finfo(float).tiny)

@@ -57,8 +57,9 @@ class Verdict:
     @property
     def ratio(self) -> np.ndarray:
         """Error over tolerance (..., T); a position is wrong above 1."""
-        tolerance = np.where(self.tolerance > 0, self.tolerance, np.finfo(float).tiny)
-        return np.where(self.error == 0, 0.0, self.error / tolerance)
+        tolerance = np.where((self.tolerance > 0) & np.isfinite(self.error), self.tolerance, np.finfo(float).tiny)
+        with np.errstate(over="ignore"):  # an error beyond a tolerance of almost zero
+            return np.where(self.error == 0, 0.0, np.where(np.isinf(self.error), np.inf, self.error / tolerance))
 
     @property
     def wrong(self) -> np.ndarray:
@@ -67,8 +68,9 @@ class Verdict:
 
     @property
     def undecided(self) -> np.ndarray:
-        """Positions where the tolerance is as large as the answer: zeros would pass there."""
-        return (self.tolerance >= self.magnitude) & (self.magnitude > 0)
+        """Positions where the tolerance is as large as the answer, or a head's answer is zero: zeros would pass."""
+        silent = (self.magnitude == 0).all(axis=-1, keepdims=True)
+        return (self.tolerance >= self.magnitude) & ((self.magnitude > 0) | silent)
 
     @property
     def first_wrong(self) -> tuple[int, ...] | None:
