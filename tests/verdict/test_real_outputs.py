@@ -146,3 +146,18 @@ def test_attention_over_the_whole_sequence_is_named_as_another_layer():
     verdict = check_smollm2(attention(*smollm2_inputs(), EVERYWHERE))
     assert verdict.word is Word.OTHER_LAYER
     assert "bidirectional_softmax_attention" in verdict.reasons[0]
+
+
+@pytest.mark.parametrize("layer", [0, 5])
+def test_minilm_faults_are_rejected_and_named(layer):
+    m = tasks.minilm(layer)
+    given = {"q": m.q, "k": m.k, "v": m.v}
+    swapped = m.o.copy()
+    swapped[[1, 4]] = swapped[[4, 1]]
+    verdict = check(swapped, "bidirectional_softmax_attention", **given, convention=MINILM)
+    assert verdict.word is Word.CONVENTION
+    assert verdict.reasons[0] == "heads are permuted: output head 1 is head 4; output head 4 is head 1"
+    unscaled = attention(m.q, m.k, m.v, EVERYWHERE)
+    verdict = check(unscaled, "bidirectional_softmax_attention", **given, convention=MINILM)
+    assert verdict.word is Word.CONVENTION
+    assert "a factor 1/√d is missing" in verdict.reasons[0]
