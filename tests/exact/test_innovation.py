@@ -52,7 +52,7 @@ def test_a_split_anywhere_carries_the_moments(split):
 def test_every_chunk_length_gives_the_same_answer(chunk):
     a = inputs(dtype=np.float64)
     S, P = np.zeros((2, 8, 8)), np.broadcast_to(np.eye(8) / 0.1, (2, 8, 8))
-    o = innovation_prefixes(a["q"], a["k"], a["v"], S, P, chunk).o
+    o = innovation_prefixes(a["q"], a["k"], a["v"], None, S, P, chunk).o
     whole = rounding(lambda **x: exact.ridge_prefixes(**x, ridge=0.1), {n: a[n] for n in "qkv"}, FORMATS["float64"])
     assert (row_norms(o - whole.reference) <= 2 * whole.bound).all()
 

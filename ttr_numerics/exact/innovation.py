@@ -20,23 +20,27 @@ __all__ = ["CHUNK", "innovation_prefixes"]
 CHUNK = 32
 
 
-def innovation_prefixes(q: Array, k: Array, v: Array, S: Array, P: Array, chunk: int = CHUNK) -> Output:
-    """o_t = q_t S_t (..., T, d_v) for tokens whose rows k, v already carry √w; the state is (S_T, P_T).
+def innovation_prefixes(
+    q: Array, k: Array, v: Array, root: Array | None, S: Array, P: Array, chunk: int = CHUNK
+) -> Output:
+    """o_t = q_t S_t (..., T, d_v) for rows weighted by root² (..., T, 1), 1 if None; the state is (S_T, P_T).
 
     S (..., d_k, d_v) and P (..., d_k, d_k) hold what was known before, P = Λ⁻¹ and S = 0 for nothing.
     """
     joint, d_k, outputs = concat([P, -S], -1), k.shape[-1], []
-    padded = concat([namespace(k).zeros_like(k), v], -1)  # K [P | -S] + [0 | V] = [KP | V - KS]
     for start in range(0, q.shape[-2], chunk):
         piece = slice(start, min(start + chunk, q.shape[-2]))
-        o, joint = _one_chunk(q[..., piece, :], k[..., piece, :], padded[..., piece, :], joint)
+        K, V = k[..., piece, :], v[..., piece, :]  # weighted here: a copy of the whole sequence costs more than a chunk
+        if root is not None:
+            K, V = root[..., piece, :] * K, root[..., piece, :] * V
+        o, joint = _one_chunk(q[..., piece, :], K, V, joint)
         outputs.append(o)
     return Output(concat(outputs, -2) if outputs else v, (-joint[..., d_k:], joint[..., :d_k]))
 
 
 def _one_chunk(Q: Array, K: Array, V: Array, joint: Array) -> tuple[Array, Array]:
     xp, d_k = namespace(K), K.shape[-1]
-    rows = K @ joint + V
+    rows = K @ joint + concat([xp.zeros_like(K), V], -1)  # [KP | V - KS]
     factor = cholesky(eye(K, K.shape[-2]) + rows[..., :d_k] @ xp.matrix_transpose(K), "I + K P K'")
     innovations = forward_substitution(factor, rows)
     ZT = xp.matrix_transpose(innovations[..., :d_k])

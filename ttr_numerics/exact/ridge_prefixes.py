@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from ttr_numerics.arrays import Array, concat, diagonal_matrix, namespace, solve_posdef, unit_roundoff
+from ttr_numerics.arrays import Array, concat, diagonal_matrix, namespace, quiet, solve_posdef, unit_roundoff
 from ttr_numerics.axes import Moments, Output, check_sequence, initial_matrix, per_token, row_ridge
 from ttr_numerics.exact.innovation import innovation_prefixes
 from ttr_numerics.exact.inputs import check_solvable
@@ -33,7 +33,8 @@ def ridge_prefixes(
     Reference: von Oswald et al., arXiv 2506.05233, equation 4.
     """
     check_sequence(q, k, v)
-    check_solvable(q=q, k=k, v=v, weights=weights)
+    if weights is not None:
+        per_token("weights", weights, q)
     form = choose_ridge_prefixes(k, ridge, log_decay, weights, initial_state)
     return form(q, k, v, ridge=ridge, log_decay=log_decay, weights=weights, initial_state=initial_state)
 
@@ -62,8 +63,9 @@ def choose_ridge_prefixes(
     if not smallest > 0 or 0 in k.shape:
         return ridge_prefixes_by_moments
     KT = xp.matrix_transpose(k) if weights is None else xp.matrix_transpose(k) * weights[..., None, :]
-    H = KT @ k if initial_state is None else KT @ k + initial_state.H
-    largest = float(xp.max(xp.sqrt(xp.sum(xp.sum(H * H, axis=-1), axis=-1))))
+    with quiet():  # NaN is refused by the form, not here
+        H = KT @ k if initial_state is None else KT @ k + initial_state.H
+        largest = float(xp.max(xp.sqrt(xp.sum(xp.sum(H * H, axis=-1), axis=-1))))
     kappa = 1 + largest / smallest
     return ridge_prefixes_by_innovation if kappa * u / 50 <= u**0.5 / 10 else ridge_prefixes_by_moments
 
@@ -86,8 +88,8 @@ def ridge_prefixes_by_innovation(
     before = _moments(initial_state, q, v)
     start = before.H + diagonal_matrix(row_ridge(ridge, q))
     P = solve_posdef(start, diagonal_matrix(namespace(q).ones_like(q[..., 0, :])), "H + ridge")
-    root = 1 if weights is None else namespace(q).sqrt(per_token("weights", weights, q))
-    o, _ = innovation_prefixes(q, root * k, root * v, P @ before.G, P)
+    root = None if weights is None else namespace(q).sqrt(per_token("weights", weights, q))
+    o, _ = innovation_prefixes(q, k, v, root, P @ before.G, P)
     return Output(o, _last_moments(k, v, weights, initial_state))
 
 
