@@ -18,11 +18,11 @@ _PARTNER_LIMIT = 1 << 26  # entries of all pairs of tokens that the exact partne
 def basis(problem: Problem, bound: Rounding) -> str:
     """How the tolerance came about, in one sentence."""
     name, checks = bound.format.name, round(1 / FALSE_ALARM)
-    forms = "sequential and chunked (16 and 64 tokens)" if problem.row.forms else "sequential"
+    chunked = ", the widest of the time loop and chunks of 16 and 64 tokens" if problem.row.forms else ""
     return (
         f"per head and token the larger of {bound.quantile:.2f} times the spread of {REPLICAS} replicas with random "
-        f"{name} rounding (Student's quantile: one false alarm in {checks} checks) and twice the error of a {name} "
-        f"reference, the widest of {forms}; errors are against float64 on the same inputs"
+        f"{name} rounding (Student's quantile: one false alarm in {checks} checks) and twice the error of the layer's "
+        f"own code in {name}{chunked}; errors are against float64 on the same inputs"
     )
 
 
