@@ -10,17 +10,19 @@ import array_api_compat
 import numpy as np
 import scipy.linalg
 
-from ttr_numerics.arrays.library import Array, namespace, to_numpy
+from ttr_numerics.arrays.library import Array, eye, namespace, to_numpy
 
 __all__ = [
     "LinAlgError",
     "cholesky",
     "forward_substitution",
+    "inverse_posdef",
     "least_squares",
     "name_slices",
     "solve_posdef",
     "solve_triangular",
     "solve_triangular_numpy",
+    "unit_forward_substitution",
 ]
 
 LinAlgError = np.linalg.LinAlgError
@@ -148,10 +150,75 @@ def forward_substitution(factor: Array, b: Array) -> Array:
     return x
 
 
+def unit_forward_substitution(below: Array, *right: Array) -> list[Array]:
+    """The x with (I + tril(below, -1)) x = b for each b (..., n, m) of `right`; below (..., n, n).
+
+    For many systems at once, hundreds of them: libraries' own triangular solves take them one by one. Block by block
+    in matrix products, with the diagonal blocks of order 8 inverted all together, elementwise across the systems;
+    for few systems `forward_substitution` is faster. Nothing is written in place, so that gradients pass.
+    """
+    xp, n = namespace(below, *right), below.shape[-1]
+    if hasattr(xp, "own_solve_triangular"):
+        factor = eye(below, n) + xp.tril(below, k=-1)
+        return [xp.own_solve_triangular(factor, b, False) for b in right]
+    inverses = _unit_diagonal_inverses(below)
+    return [_substituted(below, inverses, b, 0) for b in right]
+
+
+def _substituted(below: Array, inverses: list[Array], b: Array, start: int) -> Array:
+    """x for the rows of b, which begin at row `start` of the system and no longer hold what rows before it gave."""
+    n = b.shape[-2]
+    if n <= BLOCK:
+        return inverses[start // BLOCK] @ b
+    half = -(-n // (2 * BLOCK)) * BLOCK
+    first = _substituted(below, inverses, b[..., :half, :], start)
+    rest = b[..., half:, :] - below[..., start + half : start + n, start : start + half] @ first
+    return namespace(b).concat([first, _substituted(below, inverses, rest, start + half)], axis=-2)
+
+
+def _unit_diagonal_inverses(below: Array) -> list[Array]:
+    """(I + tril(D, -1))⁻¹ for the diagonal blocks D of order BLOCK, and for what is left."""
+    xp, n = namespace(below), below.shape[-1]
+    full = [below[..., s : s + BLOCK, s : s + BLOCK] for s in range(0, n - BLOCK + 1, BLOCK)]
+    inverses = []
+    if full:
+        together = _unit_inverse(xp.stack(full))
+        inverses = [together[i, ...] for i in range(len(full))]
+    left = n % BLOCK
+    return [*inverses, _unit_inverse(below[..., n - left :, n - left :])] if left else inverses
+
+
+def _unit_inverse(below: Array) -> Array:
+    """(I + tril(below, -1))⁻¹ of small order by elimination, all matrices at once along the last, contiguous axis."""
+    xp, n = namespace(below), below.shape[-1]
+    columns = _contiguous(xp.permute_dims(xp.reshape(below, (-1, n, n)), (1, 2, 0)))
+    rest, rows = xp.broadcast_to(eye(below, n)[:, :, None], columns.shape), []
+    for j in range(n):
+        rows.append(rest[0, ...])
+        rest = rest[1:, ...] - columns[j + 1 :, j, None, :] * rows[j]
+    return xp.reshape(_contiguous(xp.permute_dims(xp.stack(rows), (2, 0, 1))), below.shape)
+
+
+def _contiguous(x: Array) -> Array:
+    if array_api_compat.is_numpy_array(x):
+        return np.ascontiguousarray(x)
+    return x.contiguous() if array_api_compat.is_torch_array(x) else x
+
+
+def inverse_posdef(a: Array, what: str = "matrix") -> Array:
+    """a⁻¹ for symmetric positive definite a, symmetric to the bit: L⁻ᵀL⁻¹. For algorithms that carry an inverse."""
+    factor = cholesky(a, what)
+    half = forward_substitution(factor, eye(a, a.shape[-1]) + 0 * factor)
+    return namespace(a).matrix_transpose(half) @ half
+
+
 def solve_posdef(a: Array, b: Array, what: str = "matrix") -> Array:
-    """x with a x = b for symmetric positive definite a, by Cholesky; in the dtype of `b`."""
+    """x with a x = b for symmetric positive definite a, in the dtype of `b`; refuses what has no Cholesky factor."""
     xp = namespace(a, b)
     factor = cholesky(_widened(a), what)
+    if array_api_compat.is_numpy_array(a) and a.dtype != object and a.shape[-1] <= LARGE:
+        # Elimination of `a` is cheaper than that of both factors, and NumPy has no triangular solve.
+        return np.linalg.solve(_widened(a), _widened(b)).astype(b.dtype, copy=False)
     x = solve_triangular(factor, solve_triangular(factor, _widened(b)), transpose=True)
     return x if x.dtype == b.dtype else xp.astype(x, b.dtype)
 
