@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.linalg
 import torch
 from sklearn.kernel_ridge import KernelRidge
 from statsmodels.nonparametric.kernel_regression import KernelReg
@@ -9,7 +10,7 @@ from statsmodels.nonparametric.kernel_regression import KernelReg
 from tests.references import CASES, allowed, wrong
 from ttr_numerics import exact
 from ttr_numerics.arrays import LinAlgError
-from ttr_numerics.exact import kernels
+from ttr_numerics.exact import kernel_ridge, kernels
 
 U, T = 2.0**-53, 8
 KERNELS = {
@@ -54,6 +55,100 @@ def test_kernel_ridge_refuses_repeated_keys_without_ridge(rng: np.random.Generat
     k[1, 5] = k[1, 0]
     with pytest.raises(LinAlgError, match=r"kernel matrix \+ ridge: expected positive definite.* in slices \(1,\)"):
         exact.kernel_ridge_prefixes(q, k, v, kernel=kernels.Gaussian(0.3), ridge=0.0)
+
+
+def prefix_by_scipy(
+    given: tuple[np.ndarray, ...], kernel: kernels.Gaussian, ridge: float, t: int
+) -> tuple[np.ndarray, float]:
+    """The answer at position t by a Cholesky factorisation of its own, and how far ours may lie from it."""
+    q, k, v = given
+    gram, query = kernel(k[: t + 1], k[: t + 1]) + ridge * np.eye(t + 1), kernel(k[: t + 1], q[t : t + 1])
+    dual = scipy.linalg.cho_solve(scipy.linalg.cho_factor(gram, lower=True), v[: t + 1])
+    # Higham κη with Cholesky's η = n(3n + 1)u, for theirs and for ours.
+    size = (t + 1) * (3 * t + 4) * U * np.linalg.cond(gram)
+    return (query.T @ dual)[0], float(2 * size * np.linalg.norm(query) * np.linalg.norm(dual))
+
+
+@pytest.fixture
+def short_blocks(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Blocks so short that a few tokens make several; the number of tokens."""
+    monkeypatch.setattr(kernel_ridge, "BLOCK", 8)
+    return 27
+
+
+@pytest.mark.parametrize("batch", [(), (2,), (2, 1)], ids=str)
+@pytest.mark.parametrize("before", [0, 1, 7, 8, 13, 27])
+def test_kernel_ridge_in_blocks_is_a_factorisation_of_scipy_at_each_position(
+    before: int, batch: tuple[int, ...], short_blocks: int, rng: np.random.Generator
+) -> None:
+    q, k = rng.standard_normal((2, *batch, short_blocks, 3))
+    given, kernel, ridge = (q, k, rng.standard_normal((*batch, short_blocks, 2))), kernels.Gaussian(), 0.05
+    head = exact.kernel_ridge_prefixes(*(x[..., :before, :] for x in given), kernel=kernel, ridge=ridge)
+    tail = exact.kernel_ridge_prefixes(
+        *(x[..., before:, :] for x in given), kernel=kernel, ridge=ridge, initial_state=head.state
+    )
+    assert np.array_equal(tail.state.k, given[1])
+    o = np.concatenate([head.o, tail.o], -2)
+    late = exact.kernel_ridge_prefixes(q, k, np.roll(given[2], 1, -2), kernel=kernel, ridge=ridge).o
+    for i in np.ndindex(*batch):
+        for t in range(short_blocks):
+            theirs, allowed = prefix_by_scipy(tuple(x[i] for x in given), kernel, ridge, t)
+            assert np.linalg.norm(o[i][t] - theirs) <= allowed
+            assert np.linalg.norm(late[i][t] - theirs) > allowed, "values one token late would be seen"
+
+
+@pytest.mark.parametrize("ridge", [1e-4, 1e-6, 1e-12])
+def test_kernel_ridge_of_ill_conditioned_data_is_within_its_bound(
+    ridge: float, short_blocks: int, rng: np.random.Generator
+) -> None:
+    q, k = rng.standard_normal((2, short_blocks, 2))
+    kernel = kernels.Gaussian(2.0)
+    given = q, k, kernel(k, q[:3]) @ rng.standard_normal((3, 2))
+    o = exact.kernel_ridge_prefixes(*given, kernel=kernel, ridge=ridge).o
+    told = []
+    for t in range(short_blocks):
+        theirs, allowed = prefix_by_scipy(given, kernel, ridge, t)
+        assert np.linalg.norm(o[t] - theirs) <= allowed
+        told.append(allowed < np.linalg.norm(theirs) / 10)
+    assert np.mean(told) > 0.5 or ridge == 1e-12, "the bound says something"
+
+
+def test_kernel_ridge_over_blocks_of_their_own_length(rng: np.random.Generator) -> None:
+    n, kernel = kernel_ridge.BLOCK + 37, kernels.Gaussian()
+    q, k = rng.standard_normal((2, n, 3))
+    given = q, k, rng.standard_normal((n, 2))
+    o = exact.kernel_ridge_prefixes(*given, kernel=kernel, ridge=0.05).o
+    for t in (0, kernel_ridge.BLOCK - 1, kernel_ridge.BLOCK, n - 1):
+        theirs, allowed = prefix_by_scipy(given, kernel, 0.05, t)
+        assert np.linalg.norm(o[t] - theirs) <= allowed
+
+
+@pytest.mark.parametrize("twin", [5, 13, 26])
+def test_kernel_ridge_refuses_a_key_repeated_blocks_later(
+    twin: int, short_blocks: int, rng: np.random.Generator
+) -> None:
+    q, k = rng.standard_normal((2, 3, short_blocks, 3))
+    v = rng.standard_normal((3, short_blocks, 2))
+    k[1, twin] = k[1, 2]
+    for h in (1e-2, 0.5):
+        with pytest.raises(LinAlgError, match=r"^kernel matrix \+ ridge: expected positive definite.* slices \(1,\)"):
+            exact.kernel_ridge_prefixes(q, k, v, kernel=kernels.Gaussian(h), ridge=0.0)
+    o = exact.kernel_ridge_prefixes(q, k, v, kernel=kernels.Gaussian(0.5), ridge=0.1).o
+    theirs, allowed = prefix_by_scipy((q[1], k[1], v[1]), kernels.Gaussian(0.5), 0.1, twin)
+    assert np.linalg.norm(o[1, twin] - theirs) <= allowed
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_kernel_ridge_of_no_token_is_empty_and_of_one_is_a_quotient(n: int, rng: np.random.Generator) -> None:
+    q, k, v = (x[:n] for x in data(rng))
+    o = exact.kernel_ridge_prefixes(q, k, v, kernel=kernels.Linear(), ridge=0.5).o
+    assert o.shape == (n, 2)
+    for t in range(n):
+        theirs = (q[t] @ k[t]) / (k[t] @ k[t] + 0.5) * v[t]
+        size = np.abs(q[t]) @ np.abs(k[t]) / (k[t] @ k[t] + 0.5) * np.abs(v[t])
+        assert np.all(
+            np.abs(o[t] - theirs) <= 10 * U * size
+        )  # two dot products of two terms, a root squared, a quotient
 
 
 @pytest.mark.parametrize("d", [1, 2])
