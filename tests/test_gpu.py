@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from tests.verdict.test_words import inputs, taken
-from ttr_numerics import arrays, catalogue, exact
+from ttr_numerics import arrays, catalogue, exact, layers
 from ttr_numerics.arrays import LinAlgError, to_numpy
+from ttr_numerics.exact.cuda import correlation_prefixes_by_kernel, ridge_prefixes_by_kernel
 from ttr_numerics.precision import FORMATS
 from ttr_numerics.tolerance import rounding
 
@@ -72,3 +73,36 @@ def test_least_norm_on_the_device_finds_the_rank(on_device):
     K[1, :, 3] = K[1, :, 0]
     fit = exact.least_norm(on_device(K), on_device(K[..., :2]))
     assert to_numpy(fit.rank).tolist() == [4, 3]
+
+
+@pytest.mark.parametrize("on_device", LIBRARIES[:1])
+@pytest.mark.parametrize(("dtype", "T", "d_k", "d_v"), [("float32", 300, 64, 64), ("float64", 300, 33, 20)])
+def test_the_ridge_kernel_answers_within_the_rounding_of_its_form(dtype, T, d_k, d_v, on_device):
+    rng = np.random.default_rng(0)
+    q, k = rng.standard_normal((2, 3, T, d_k)) / d_k**0.5
+    arrays = {"q": q, "k": k, "v": rng.standard_normal((3, T, d_v)), "weights": rng.uniform(0.1, 1, (3, T))}
+    bound = rounding(lambda **x: exact.ridge_prefixes_by_innovation(**x, ridge=0.1), arrays, FORMATS[dtype])
+    moved = {name: on_device(x.astype(dtype)) for name, x in arrays.items()}
+    o, state = ridge_prefixes_by_kernel(**moved, ridge=0.1)
+    assert type(o) is type(state.H) is type(moved["q"])
+    assert (np.linalg.norm(to_numpy(o) - bound.reference, axis=-1) <= bound.bound).all()
+
+
+@pytest.mark.parametrize("on_device", LIBRARIES[:1])
+@pytest.mark.parametrize(("dtype", "T", "d_k", "d_v"), [("float32", 300, 64, 64), ("float64", 300, 33, 20)])
+def test_the_correlation_kernel_answers_within_the_rounding_of_the_layer(dtype, T, d_k, d_v, on_device):
+    rng = np.random.default_rng(0)
+    q, k = rng.standard_normal((2, 3, T, d_k)) / d_k**0.5
+    arrays = {"q": q, "k": k, "v": rng.standard_normal((3, T, d_v))}
+    bound = rounding(layers.linear_attention, arrays, FORMATS[dtype])
+    o, _ = correlation_prefixes_by_kernel(**{name: on_device(x.astype(dtype)) for name, x in arrays.items()})
+    assert (np.linalg.norm(to_numpy(o) - bound.reference, axis=-1) <= bound.bound).all()
+
+
+@pytest.mark.parametrize("on_device", LIBRARIES[:1])
+def test_the_ridge_kernel_names_the_head_that_lost_a_pivot(on_device):
+    k = np.random.default_rng(0).standard_normal((2, 20, 5)).astype(np.float32)
+    k[1] = k[1, :1]
+    ridge = np.array([[1e-2], [1e-10]], np.float32) + np.zeros((2, 5), np.float32)
+    with pytest.raises(LinAlgError, match=r"a pivot without digits in slices \(1,\)"):
+        ridge_prefixes_by_kernel(on_device(k), on_device(k), on_device(k), ridge=on_device(ridge))
