@@ -52,7 +52,7 @@ def test_a_split_anywhere_carries_the_moments(split):
 def test_every_chunk_length_gives_the_same_answer(chunk):
     a = inputs(dtype=np.float64)
     S, P = np.zeros((2, 8, 8)), np.broadcast_to(np.eye(8) / 0.1, (2, 8, 8))
-    o = innovation_prefixes(a["q"], a["k"], a["v"], None, S, P, chunk).o
+    o = innovation_prefixes(a["q"], a["k"], a["v"], None, None, exact.Recursion(S, P), chunk).o
     whole = rounding(lambda **x: exact.ridge_prefixes(**x, ridge=0.1), {n: a[n] for n in "qkv"}, FORMATS["float64"])
     assert (row_norms(o - whole.reference) <= 2 * whole.bound).all()
 
@@ -69,16 +69,17 @@ def test_a_dropped_innovation_is_seen():
 def test_the_choice_follows_conditioning_forgetting_and_dtype():
     rng = np.random.default_rng(0)
     k = tasks.isotropic_unit_keys(rng, (1024, 64))
-    by = {form: f"ridge_prefixes_by_{form}" for form in ("innovation", "moments")}
+    by = {form: f"ridge_prefixes_by_{form}" for form in ("innovation", "moments", "square_root", "chebyshev")}
     for dtype, limit in (
         (np.float64, 4.7e8),
         (np.float32, 2.0e4),
     ):  # 5/√u: where half of all digits, less one, are left
         H = np.linalg.norm(k.T @ k)
-        for factor, form in ((0.5, "innovation"), (2.0, "moments")):
+        for factor, form in ((0.5, "innovation"), (2.0, "square_root")):
             assert exact.choose_ridge_prefixes(k.astype(dtype), H / (factor * limit)).__name__ == by[form]
         assert exact.choose_ridge_prefixes(k.astype(dtype), 0).__name__ == by["moments"]
-    assert exact.choose_ridge_prefixes(k, 1.0, log_decay=np.zeros(1024)).__name__ == by["moments"]
+    assert exact.choose_ridge_prefixes(k, 1.0, log_decay=np.zeros(1024)).__name__ == by["chebyshev"]
+    assert exact.choose_ridge_prefixes(k, 1.0, log_decay=np.full(1024, -1.0)).__name__ == by["moments"]
 
 
 def test_innovations_refuse_forgetting():

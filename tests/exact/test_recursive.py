@@ -119,13 +119,26 @@ def test_sample_weights_are_repeated_tokens(rng: np.random.Generator) -> None:
     assert np.linalg.norm(weighted - repeated) <= 2 * bound(np.repeat(k, w, axis=0), weighted, kappa, 1.0)
 
 
-def test_a_split_with_the_state_handed_over_has_the_same_bits(rng: np.random.Generator) -> None:
-    q, k, v = problem(rng, 10, 3)
+def test_a_split_with_the_state_handed_over_has_the_same_bits_token_by_token(rng: np.random.Generator) -> None:
+    (q, k, v), form = problem(rng, 10, 3), exact.recursive_least_squares_by_tokens
     gate = np.full(10, -0.2)
-    whole = exact.recursive_least_squares(q, k, v, ridge=0.5, log_decay=gate)
-    first = exact.recursive_least_squares(q[:4], k[:4], v[:4], ridge=0.5, log_decay=gate[:4])
-    second = exact.recursive_least_squares(q[4:], k[4:], v[4:], log_decay=gate[4:], initial_state=first.state)
+    whole = form(q, k, v, ridge=0.5, log_decay=gate)
+    first = form(q[:4], k[:4], v[:4], ridge=0.5, log_decay=gate[:4])
+    second = form(q[4:], k[4:], v[4:], log_decay=gate[4:], initial_state=first.state)
     assert np.array_equal(np.concatenate([first.o, second.o]), whole.o)
+
+
+@pytest.mark.parametrize("gate", [None, np.full(10, -0.2)])
+def test_a_split_with_the_state_handed_over_is_the_whole(gate: np.ndarray | None, rng: np.random.Generator) -> None:
+    q, k, v = problem(rng, 10, 3)
+    head, tail = (None, None) if gate is None else (gate[:4], gate[4:])
+    whole = exact.recursive_least_squares(q, k, v, ridge=0.5, log_decay=gate)
+    first = exact.recursive_least_squares(q[:4], k[:4], v[:4], ridge=0.5, log_decay=head)
+    second = exact.recursive_least_squares(q[4:], k[4:], v[4:], log_decay=tail, initial_state=first.state)
+    lam = 1.0 if gate is None else float(np.exp(-0.2))
+    kappa = max(decayed(k[:t], v[:t], 0.5, lam)[1] for t in range(1, 11))
+    size = 2 * bound(k, whole.state.S, kappa, lam) * np.linalg.norm(q, axis=1)
+    assert (np.linalg.norm(np.concatenate([first.o, second.o]) - whole.o, axis=1) <= size).all()
 
 
 def test_a_decay_of_fifty_is_the_regression_of_the_newest_tokens(rng: np.random.Generator) -> None:
@@ -143,7 +156,9 @@ def test_a_reset_leaves_no_regulariser_and_is_refused_by_slice(rng: np.random.Ge
     q, k, v = (np.stack([x, x]) for x in problem(rng, 6, 3))
     gate = np.zeros((2, 6))
     gate[1, 3] = -np.inf
-    with pytest.raises(LinAlgError, match=r"got an inverse that overflows in slices \(1,\); after a reset"):
+    with pytest.raises(
+        LinAlgError, match=r"without zero pivots, got one in slices \(1,\).*after a reset"
+    ):
         exact.recursive_least_squares(q, k, v, ridge=0.5, log_decay=gate)
 
 

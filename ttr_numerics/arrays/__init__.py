@@ -8,11 +8,13 @@ from ttr_numerics.arrays.factor import (
     LinAlgError,
     cholesky,
     forward_substitution,
+    inverse_posdef,
     least_squares,
     name_slices,
     solve_posdef,
     solve_triangular,
 )
+from ttr_numerics.arrays.gradient import Adjoint, with_adjoint
 from ttr_numerics.arrays.library import (
     Array,
     concat,
@@ -27,15 +29,19 @@ from ttr_numerics.arrays.library import (
     unit_roundoff,
     zeros,
 )
+from ttr_numerics.arrays.orthogonal import causal_products, triangularised
 
 __all__ = [
+    "Adjoint",
     "Array",
     "LinAlgError",
+    "causal_products",
     "cholesky",
     "concat",
     "diagonal_matrix",
     "eye",
     "forward_substitution",
+    "inverse_posdef",
     "least_squares",
     "like",
     "name_slices",
@@ -46,6 +52,8 @@ __all__ = [
     "solve_posdef",
     "solve_triangular",
     "to_numpy",
+    "triangularised",
     "unit_roundoff",
+    "with_adjoint",
     "zeros",
 ]

@@ -1,20 +1,27 @@
 """Recursive least squares: the ridge solution whose regulariser is forgotten with the data."""
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
-from ttr_numerics.arrays import Array, LinAlgError, diagonal_matrix, name_slices, namespace, quiet
-from ttr_numerics.axes import Output, check_sequence, initial_matrix, per_token, row_ridge
+from ttr_numerics.arrays import (
+    Array,
+    cholesky,
+    eye,
+    forward_substitution,
+    namespace,
+    quiet,
+    solve_triangular,
+    triangularised,
+)
+from ttr_numerics.axes import Output, check_sequence, per_token
+from ttr_numerics.exact.innovation import recursive_least_squares_by_innovation
 from ttr_numerics.exact.inputs import check_solvable
+from ttr_numerics.exact.recursion import Recursion, initial_recursion, refuse_overflow
+from ttr_numerics.exact.ridge_prefixes import keeps_half_of_the_digits
+from ttr_numerics.exact.square_root import SquareRoot, recursive_least_squares_by_square_root
 from ttr_numerics.recurrence import sequential
 
-__all__ = ["Recursion", "recursive_least_squares"]
-
-
-class Recursion(NamedTuple):
-    """The solution `S` (..., d_k, d_v) and the inverse `P` (..., d_k, d_k) of the decayed, regularised moments."""
-
-    S: Array
-    P: Array
+__all__ = ["choose_recursive_least_squares", "recursive_least_squares", "recursive_least_squares_by_tokens"]
 
 
 def recursive_least_squares(
@@ -30,12 +37,61 @@ def recursive_least_squares(
     """o_t = q_t S_t, S_t = argmin ½Σ_{i≤t} w_i γ_i^(t)‖v_i - k_i S‖² + ½ Γ_t tr(S'ΛS), Γ_t = Π_{s≤t} exp(log_decay_s).
 
     The regulariser decays with the data (the original Mesa layer); with log_decay = 0 this is `ridge_prefixes`.
-    Carries the inverse P_t by the Sherman-Morrison formula and symmetrises it at every token: the antisymmetric part
-    of its rounding error would grow as 1/Γ_t. log_decay, weights (..., T); unique for ridge > 0. Starting from
-    `initial_state` = `Recursion(S, P)` needs no ridge and refuses one. Raises `LinAlgError`, naming slices, where P
-    overflows, as after a reset (log_decay -inf), which leaves no regulariser. Judged by
-    `backward.least_squares_ratio` on the weighted rows above √(Γ_T Λ); carrying an inverse, it is not backward stable.
-    Reference: Haykin, Adaptive Filter Theory, chapter 10; arXiv 2309.05858 (Mesa layer).
+    log_decay, weights (..., T); unique for ridge > 0. Starting from `initial_state` = `Recursion(S, P)` needs no ridge
+    and refuses one. Raises `LinAlgError`, naming slices, where nothing regularises, as after a reset (log_decay -inf).
+    Takes the form that `choose_recursive_least_squares` names. Judged by `backward.least_squares_ratio` on the weighted
+    rows above √(Γ_T Λ). Reference: Haykin, Adaptive Filter Theory, chapters 10, 14; arXiv 2309.05858 (Mesa layer).
+    """
+    check_sequence(q, k, v)
+    for name, x in (("log_decay", log_decay), ("weights", weights)):
+        if x is not None:
+            per_token(name, x, q)
+    start = initial_recursion(ridge, initial_state, q, v)
+    form = choose_recursive_least_squares(k, start.P, log_decay, weights)
+    if form is not recursive_least_squares_by_square_root:
+        return form(q, k, v, ridge=ridge, log_decay=log_decay, weights=weights, initial_state=initial_state)
+    root = None if initial_state is None else _root(start)
+    o, last = form(q, k, v, ridge=ridge, log_decay=log_decay, weights=weights, initial_state=root)
+    return Output(o, _recursion(last, q))
+
+
+def choose_recursive_least_squares(
+    k: Array, P: Array, log_decay: Array | None = None, weights: Array | None = None
+) -> Callable[..., Output]:
+    """The form that `recursive_least_squares` takes from P_0 = Λ⁻¹: with forgetting by square root.
+
+    Without forgetting by innovation as long as that keeps half of all digits (`choose_ridge_prefixes`). With it P grows
+    as 1/Γ_t wherever no key points, so that nothing known beforehand bounds the condition number.
+
+    >>> import numpy as np
+    >>> choose_recursive_least_squares(np.eye(4), np.eye(4)).__name__
+    'recursive_least_squares_by_innovation'
+    >>> choose_recursive_least_squares(np.eye(4), np.eye(4), np.zeros(4)).__name__
+    'recursive_least_squares_by_square_root'
+    """
+    if k.dtype == object or 0 in k.shape:
+        return recursive_least_squares_by_tokens
+    xp = namespace(P)
+    with quiet():
+        size = float(xp.max(xp.sqrt(xp.sum(xp.sum(P * P, axis=-1), axis=-1))))
+    if log_decay is None and keeps_half_of_the_digits(k, weights, size):
+        return recursive_least_squares_by_innovation
+    return recursive_least_squares_by_square_root
+
+
+def recursive_least_squares_by_tokens(
+    q: Array,
+    k: Array,
+    v: Array,
+    *,
+    ridge: Any = None,
+    log_decay: Array | None = None,
+    weights: Array | None = None,
+    initial_state: Recursion | None = None,
+) -> Output:
+    """`recursive_least_squares` token by token: P_t by the Sherman-Morrison formula, the textbook's definition.
+
+    P is symmetrised at every token: the antisymmetric part of its rounding error would grow as 1/Γ_t.
     """
     check_sequence(q, k, v)
     check_solvable(q=q, k=k, v=v, weights=weights)
@@ -43,8 +99,8 @@ def recursive_least_squares(
     gate = per_token("log_decay", xp.zeros_like(scalar) if log_decay is None else log_decay, q)
     weight = per_token("weights", xp.ones_like(scalar) if weights is None else weights, q)
     with quiet():
-        o, state = sequential(_update, _start(ridge, initial_state, q, v), q, k, v, gate, weight)
-    _refuse_overflow(state.P)
+        o, state = sequential(_update, initial_recursion(ridge, initial_state, q, v), q, k, v, gate, weight)
+    refuse_overflow(state.P)
     return Output(o, state)
 
 
@@ -58,26 +114,20 @@ def _update(state: Recursion, q: Array, k: Array, v: Array, log_decay: Array, we
     return Recursion(S, (P + xp.matrix_transpose(P)) / 2), q @ S
 
 
-def _start(ridge: Any, initial: Recursion | None, q: Array, v: Array) -> Recursion:
-    if (ridge is None) == (initial is None):
-        got = "neither" if ridge is None else "both"
-        raise ValueError(f"ridge: expected either ridge or initial_state (which carries the ridge), got {got}")
-    if initial is not None:
-        return Recursion(
-            initial_matrix(initial.S, q, v, "initial_state.S"),
-            initial_matrix(initial.P, q, q, "initial_state.P"),
-        )
-    diagonal = row_ridge(ridge, q)
-    if bool(namespace(q).any(diagonal <= 0)):
-        raise ValueError("ridge: expected above 0 (recursive least squares starts from its inverse), got 0 or less")
-    return Recursion(initial_matrix(None, q, v), diagonal_matrix(1 / diagonal) + initial_matrix(None, q, q))
+def _root(state: Recursion) -> SquareRoot:
+    """R upper triangular with R'R = P⁻¹, and F = RS."""
+    S, P = (namespace(x).astype(x, namespace(x).float64) for x in state)
+    factor = cholesky(P, "initial_state.P")
+    R = triangularised(forward_substitution(factor, eye(P, P.shape[-1]) + 0 * P), P.shape[-1])
+    return SquareRoot(R, R @ S)
 
 
-def _refuse_overflow(P: Array) -> None:
-    xp = namespace(P)
-    bad = ~xp.all(xp.all(xp.isfinite(P), axis=-1), axis=-1)
-    if bool(xp.any(bad)):
-        raise LinAlgError(
-            f"log_decay: expected a regulariser that survives the decay, got an inverse that overflows"
-            f"{name_slices(bad)}; after a reset nothing regularises: use ridge_prefixes, whose ridge is fixed"
-        )
+def _recursion(root: SquareRoot, q: Array) -> Recursion:
+    """S = R⁻¹F and P = R⁻¹R⁻ᵀ, refused where R has decayed to nothing."""
+    xp, RT = namespace(q), namespace(q).matrix_transpose(root.R)
+    with quiet():
+        half = forward_substitution(RT, eye(RT, RT.shape[-1]) + 0 * RT)
+        P = xp.matrix_transpose(half) @ half
+    refuse_overflow(P)
+    S = solve_triangular(RT, root.F, transpose=True)
+    return Recursion(xp.astype(S, q.dtype), xp.astype(P, q.dtype))
