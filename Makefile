@@ -1,13 +1,17 @@
-# `make report` and `make test` each build their own environment from nothing but Python 3.11+ and make.
+# `make report` and `make test` each build their own environment from nothing but Python 3.11+ and make;
+# `make performance` adds to that of the tests the libraries it measures against.
 PYTHON ?= python3
 REPORT := .venv
 TEST := .venv-test
 
-.PHONY: report test lint types doctest clean
+.PHONY: report performance test lint types doctest clean
 
 report: $(REPORT)/.installed
 	$(REPORT)/bin/python -m analysis
 	@echo "The report is reports/index.html (one file, opens without a network)."
+
+performance: $(TEST)/.peers
+	$(TEST)/bin/python -m analysis performance
 
 test: $(TEST)/.installed lint types
 	$(TEST)/bin/python -m pytest --doctest-modules ttr_numerics tests
@@ -29,6 +33,10 @@ $(TEST)/.installed: pyproject.toml tests/constraints.txt
 	$(PYTHON) -m venv $(TEST)
 	$(TEST)/bin/python -m pip install --quiet --upgrade pip
 	$(TEST)/bin/python -m pip install --quiet --constraint tests/constraints.txt --editable '.[test]'
+	@touch $@
+
+$(TEST)/.peers: $(TEST)/.installed
+	$(TEST)/bin/python -m pip install --quiet --constraint tests/constraints.txt --editable '.[test,peers]'
 	@touch $@
 
 clean:

@@ -1,7 +1,9 @@
 """Measure, store, read back, render: `python -m analysis [NAME ...] [--render-only] [--out FOLDER]`.
 
 Each analysis writes its rows, a Markdown report and figures; the page `index.html` is made of all that are
-stored. Exit status: 0 done, 2 a bad name, stored rows or folder, 130 interrupted (what was finished is kept).
+stored. What is in `ON_REQUEST` is measured only when named: it takes other libraries along, and its rows are times,
+which no second run repeats. Exit status: 0 done, 2 a bad name, stored rows or folder, 130 interrupted (what was
+finished is kept).
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from ttr_numerics.report import (
 )
 
 ANALYSES = ("recall_error", "conditioning", "capacity", "key_covariance")
+ON_REQUEST = ("performance",)
 TITLE = "Sequence layers as regressors"
 LEAD = (
     "A sequence layer with associative memory is a regression fitted at test time. How far layers are from "
@@ -47,7 +50,7 @@ Progress = Callable[..., Iterable[Any]]
 
 
 class Analysis(Protocol):
-    """What every module named in `ANALYSES` offers; its docstring's first paragraph is the question."""
+    """What every module of `ANALYSES` and `ON_REQUEST` offers; its docstring's first paragraph is the question."""
 
     SEED: int
 
@@ -63,7 +66,9 @@ class Refusal(Exception):  # noqa: N818 (one sentence to the user, who can set i
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the analyses named on the command line, all of them by default; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m analysis", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of {', '.join(ANALYSES)} (default: all)")
+    named = f"any of {', '.join(ANALYSES)} (default: all of these)"
+    named += "".join(f", or {name}, measured only when named" for name in ON_REQUEST)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=named)
     parser.add_argument("--render-only", action="store_true", help="render the stored rows, measure nothing")
     parser.add_argument("--out", type=Path, default=Path("reports"), metavar="FOLDER", help="default: reports")
     options = parser.parse_args(arguments)
@@ -104,10 +109,12 @@ def _with_lines(name: str, iterable: Iterable[Any], total: int | None) -> Iterat
 
 
 def _run(names: Sequence[str], out: Path, *, measuring: bool) -> None:
+    known = ANALYSES + ON_REQUEST
     for name in names:
-        if name not in ANALYSES:
-            raise Refusal(f"There is no analysis {name!r}; there are {', '.join(ANALYSES)}.")
-    chosen = [name for name in ANALYSES if name in names or not names]
+        if name not in known:
+            raise Refusal(f"There is no analysis {name!r}; there are {', '.join(known)}.")
+    left = [name for name in ON_REQUEST if not names and (measuring or not _rows_file(name, out).exists())]
+    chosen = [name for name in known if name in names or (not names and name not in left)]
     _make_writable(out)
     seconds: dict[str, float] = {}
     for name in chosen:
@@ -116,13 +123,15 @@ def _run(names: Sequence[str], out: Path, *, measuring: bool) -> None:
             _measure(name, out)
         _render(name, out)
         seconds[name] = time.monotonic() - started
-    stored = [name for name in ANALYSES if _rows_file(name, out).exists()]
+    stored = [name for name in known if _rows_file(name, out).exists()]
     page = render_html([_section(name, out) for name in stored], TITLE, LEAD)
     with _writing_to(out):
         write_atomically(out / "index.html", page)
     for name in chosen:
         print(f"{name:<16}{seconds[name]:6.1f} s   {out / name}.md")
-    print(f"The page is {out / 'index.html'}: {len(stored)} of {len(ANALYSES)} analyses.")
+    for name in left:
+        print(f"{name:<16} left as stored: measured only when named, by `python -m analysis {name}`")
+    print(f"The page is {out / 'index.html'}: {len(stored)} of {len(known)} analyses.")
 
 
 def _measure(name: str, out: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import types
 from collections.abc import Sequence
@@ -30,12 +31,24 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     module.__dict__.update(SEED=5, measure=measure, render=render)
     monkeypatch.setitem(sys.modules, "analysis.fake", module)
     monkeypatch.setattr(runner, "ANALYSES", ("fake",))
+    monkeypatch.setattr(runner, "ON_REQUEST", ())
     return module
 
 
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
     return tmp_path / "reports"
+
+
+@pytest.fixture
+def on_request(fake: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    """A second analysis, measured only when named."""
+    module = types.ModuleType("analysis.slow", "What does it cost?")
+    section = dataclasses.replace(render([{"n": 1, "error": 1.0}]), name="slow")
+    module.__dict__.update(SEED=6, measure=measure, render=lambda rows: section)
+    monkeypatch.setitem(sys.modules, "analysis.slow", module)
+    monkeypatch.setattr(runner, "ON_REQUEST", ("slow",))
+    return module
 
 
 def everything(out: Path) -> dict[str, bytes]:
@@ -61,6 +74,29 @@ def test_rendering_stored_rows_again_measures_nothing_and_makes_the_same_bytes(
     monkeypatch.delattr(fake, "measure")
     assert runner.main(["--render-only", "--out", str(out)]) == 0
     assert everything(out) == before
+
+
+@pytest.mark.usefixtures("on_request")
+def test_an_analysis_on_request_is_measured_only_when_named(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert runner.main(["--out", str(out)]) == 0
+    assert not (out / "slow.jsonl").exists()
+    assert "measured only when named, by `python -m analysis slow`" in capsys.readouterr().out
+    assert runner.main(["slow", "--out", str(out)]) == 0
+    assert read_study(out / "slow.jsonl").command == "python -m analysis slow"
+
+
+def test_the_page_shows_what_an_analysis_on_request_has_stored(
+    on_request: types.ModuleType, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner.main(["slow", "--out", str(out)])
+    before = (out / "slow.jsonl").read_bytes()
+    monkeypatch.delattr(on_request, "measure")
+    assert runner.main(["--out", str(out)]) == 0
+    assert (out / "slow.jsonl").read_bytes() == before
+    assert 'id="slow"' in (out / "index.html").read_text(encoding="utf-8")
+    (out / "slow.md").unlink()
+    assert runner.main(["--render-only", "--out", str(out)]) == 0
+    assert (out / "slow.md").exists()
 
 
 def test_what_is_rendered_is_what_was_stored(fake: types.ModuleType, out: Path) -> None:
