@@ -115,4 +115,4 @@ def row_ridge(ridge: Any, q: Array) -> Array:
         raise ValueError(f"ridge: expected a number or shape (..., {q.shape[-1]}), got {tuple(ridge.shape)}")
     if ridge.dtype != object and not bool(xp.all(ridge >= 0)):  # NaN fails this comparison too
         raise ValueError(f"ridge: expected at least 0, got {float(xp.min(ridge))}")
-    return ridge
+    return ridge if ridge.dtype == q.dtype else xp.astype(ridge, q.dtype)

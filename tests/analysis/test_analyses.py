@@ -5,9 +5,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import mpmath
+import numpy as np
 import pytest
 
-from analysis import capacity, conditioning, key_covariance, recall_error
+from analysis import capacity, key_covariance, recall_error
+from analysis.conditioning import cells, forgetting, forms, solvers, truth
+from ttr_numerics import exact, tasks
+from ttr_numerics.backward import THRESHOLD
 from ttr_numerics.report import Study, read_study, render_html, render_markdown, write_study
 
 REPORTS = Path(__file__).parents[2] / "reports"
@@ -18,13 +23,20 @@ SMALL: dict[str, dict[str, Any]] = {
         "draws": 2,
         "aspects": (0.25, 0.5),
         "gaussian_draws": 3,
+        "form_conditions": {"float64": (1.0, 1e2, 1e5), "float32": (1.0,)},
+        "log_decays": (0.0, -5.0),
     },
     "capacity": {"pairs": {16: (8, 32, 128), 32: (16, 64)}, "trials": 3, "real_pairs": (16, 64)},
     "key_covariance": {"pairs": 80, "trials": 3, "spreads": (1.0, 100.0)},
 }
 PART: dict[str, dict[str, Any]] = {
     "recall_error": {"loads": (0.5,), "real_pairs": (16,)},
-    "conditioning": {"conditions": {"float64": (1e2,)}, "aspects": (0.5,)},
+    "conditioning": {
+        "conditions": {"float64": (1e2,)},
+        "aspects": (0.5,),
+        "form_conditions": {"float64": (1e2,)},
+        "log_decays": (-5.0,),
+    },
     "capacity": {"pairs": {16: (32,)}, "real_pairs": (64,)},
     "key_covariance": {"spreads": (100.0,)},
 }
@@ -102,19 +114,86 @@ def test_a_delta_rule_with_a_wrong_step_misses_its_theory(monkeypatch):
 def test_refusals_are_rows_not_gaps(small_rows):
     rows = [row for row in small_rows["conditioning"] if row["part"] == "solvers" and row["prescribed"] == 1e10]
     refused = {row["solver"] for row in rows if row["state"] == "refused"}
-    assert {conditioning.CHOLESKY, conditioning.MESA, conditioning.PREFIXES, conditioning.DUAL} == refused
+    assert {solvers.CHOLESKY, solvers.MESA, solvers.PREFIXES, solvers.DUAL} == refused
     assert all(row["refused"] == row["draws"] and row["value"] is None for row in rows if row["solver"] in refused)
-    assert {row["solver"] for row in rows} == set(conditioning.ROUTINE)
+    assert {row["solver"] for row in rows} == set(solvers.ROUTINE)
 
 
 def test_the_exact_solution_exposes_a_solver_that_is_slightly_wrong(monkeypatch):
-    sound = conditioning.solve
-    monkeypatch.setattr(conditioning, "solve", lambda solver, problem: sound(solver, problem) * (1 + 1e-12))
-    rows = conditioning.solver_rows("float64", 1.0, 2)
-    errors = [row for row in rows if row["metric"] == conditioning.ERROR]
+    sound = solvers.solve
+    monkeypatch.setattr(solvers, "solve", lambda solver, problem: sound(solver, problem) * (1 + 1e-12))
+    rows = solvers.solver_rows("float64", 1.0, 2)
+    errors = [row for row in rows if row["metric"] == solvers.ERROR]
     assert all(row["value"] > 1000 * 2.0**-53 for row in errors)
-    ratios = [row for row in rows if row["metric"] == conditioning.RATIO]
-    assert all(row["value"] > conditioning.THRESHOLD for row in ratios)
+    ratios = [row for row in rows if row["metric"] == solvers.RATIO]
+    assert all(row["value"] > THRESHOLD for row in ratios)
+
+
+def test_the_decimal_truth_is_the_rational_solution_of_every_prefix():
+    p = forms.problem("float64", 1e8, forms.TIED, 0)
+    S = truth.prefix_solutions(p.k, p.v, forms.POSITIONS, p.ridge).astype(float)
+    for t in (1, 16, 64):
+        rational = tasks.rational_least_squares(p.k[:t], p.v[:t], p.ridge)
+        assert np.array_equal(S[forms.POSITIONS.index(t)], rational)
+
+
+@pytest.mark.parametrize("log_decay", [-0.5, -50.0])
+@pytest.mark.parametrize("fades", [True, False], ids=["decaying ridge", "fixed ridge"])
+def test_the_decimal_truth_forgets_as_the_weighted_rows_do(log_decay, fades):
+    rng = np.random.default_rng(0)
+    k, v, t = rng.standard_normal((5, 2)), rng.standard_normal((5, 1)), 5
+    S = truth.prefix_solutions(k, v, [t], 0.5, log_decay, ageing=log_decay if fades else 0.0)
+    with mpmath.workdps(300):
+        ages = [mpmath.exp(mpmath.mpf(log_decay) * (t - i) / 2) for i in range(1, t + 1)]
+        end = mpmath.sqrt(0.5) * (mpmath.exp(mpmath.mpf(log_decay) * t / 2) if fades else 1)
+        rows = [[age * x for x in row] for age, row in zip(ages, k.tolist(), strict=True)]
+        right = [age * x for age, x in zip(ages, v[:, 0].tolist(), strict=True)]
+        solved, _ = mpmath.qr_solve(mpmath.matrix([*rows, [end, 0], [0, end]]), mpmath.matrix([*right, 0, 0]))
+        assert S[0, :, 0].astype(float).tolist() == [float(x) for x in solved]
+
+
+def test_forms_by_chunk_are_the_public_forms():
+    # λ = 4⁻³: its root and its inverse are exact, however they are formed.
+    p = forms.problem("float64", 1e2, 2.0**-6, 0)
+    for by_chunk, chunk, public in (
+        (forms.by_innovation, forms.innovation.CHUNK, exact.ridge_prefixes_by_innovation),
+        (forms.by_square_root, forms.square_root.CHUNK, exact.ridge_prefixes_by_square_root),
+    ):
+        q = p.queries[forms.RANDOM]
+        assert np.array_equal(by_chunk(q, p, chunk), public(q, p.k, p.v, ridge=p.ridge).o)
+
+
+def test_every_form_keeps_its_law_and_the_choice_takes_it(small_rows):
+    rows = cells.part(small_rows["conditioning"], "forms")
+    kept = [row for row in rows if row["form"] in cells.FORMS and row["value"] is not None]
+    # κu or √κ·u for each token: to first order the errors of all steps add up.
+    assert all(cells.in_law(row) <= forms.T for row in kept)
+    cell = ("dtype", "prescribed", "ridge", "query")
+    taken = [tuple(row[name] for name in cell) for row in cells.taken(rows)]
+    assert sorted(taken) == sorted({tuple(row[name] for name in cell) for row in rows})
+
+
+def test_the_map_exposes_an_innovation_that_is_slightly_wrong(monkeypatch):
+    sound = forms.by_innovation
+    monkeypatch.setattr(forms, "by_innovation", lambda q, p, chunk: sound(q, p, chunk) * (1 + 1e-9))
+    rows = forms.form_rows("float64", 1.0, forms.FIXED)
+    assert all(cells.in_law(row) > forms.T for row in rows if row["form"] == forms.INNOVATION)
+
+
+def test_where_innovations_refuse_the_choice_has_gone_to_square_roots():
+    rows = forms.form_rows("float64", 1e9, forms.TIED, draws=1)
+    by = {form: [row for row in rows if row["form"] == form] for form in cells.FORMS}
+    assert all(row["refused"] == 1 and row["value"] is None for row in by[forms.INNOVATION] + by[forms.MOMENTS])
+    assert all(row["value"] is not None for row in by[forms.ROOT])
+    assert {row["chunk"] for row in rows if row["taken"]} == {forms.square_root.CHUNK}
+
+
+def test_under_strong_forgetting_the_choice_takes_the_form_that_still_answers(small_rows):
+    rows = cells.part(small_rows["conditioning"], "recursive")
+    strong = [row for row in rows if (row["log_decay"], row["dtype"]) == (-5.0, "float64")]
+    assert {row["form"] for row in strong if row["taken"]} == {forms.ROOT}
+    assert max(cells.in_roots(row) for row in strong if row["form"] == forms.ROOT) < 1
+    assert max(cells.in_roots(row) for row in strong if row["form"] == forgetting.TOKENS) > 1
 
 
 def test_capacity_notions_are_ordered_and_lists_are_stated(small_rows):

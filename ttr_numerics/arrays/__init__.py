@@ -4,6 +4,7 @@ This room alone names an array library. Everything else asks `namespace(x)` for 
 (https://data-apis.org/array-api) and takes from here the few things the standard lacks.
 """
 
+from ttr_numerics.arrays.distances import square_distances
 from ttr_numerics.arrays.factor import (
     LinAlgError,
     cholesky,
@@ -17,6 +18,7 @@ from ttr_numerics.arrays.factor import (
 from ttr_numerics.arrays.gradient import Adjoint, with_adjoint
 from ttr_numerics.arrays.library import (
     Array,
+    all_finite,
     concat,
     diagonal_matrix,
     eye,
@@ -35,6 +37,7 @@ __all__ = [
     "Adjoint",
     "Array",
     "LinAlgError",
+    "all_finite",
     "causal_products",
     "cholesky",
     "concat",
@@ -51,6 +54,7 @@ __all__ = [
     "row_maximum",
     "solve_posdef",
     "solve_triangular",
+    "square_distances",
     "to_numpy",
     "triangularised",
     "unit_roundoff",

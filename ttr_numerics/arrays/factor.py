@@ -138,16 +138,33 @@ def forward_substitution(factor: Array, b: Array) -> Array:
     if not array_api_compat.is_numpy_array(b) or b.dtype == object:
         return solve_triangular(factor, b)
     n, x = factor.shape[-1], np.array(b)
-    diagonal = np.zeros((*factor.shape[:-2], -(-n // BLOCK), BLOCK, BLOCK), factor.dtype)
-    diagonal[..., range(BLOCK), range(BLOCK)] = 1.0  # completes a last block that is shorter
+    if n == 0:
+        return x
+    diagonal = np.zeros((-(-n // BLOCK), *factor.shape[:-2], BLOCK, BLOCK), factor.dtype)
+    diagonal[-1, ..., range(BLOCK), range(BLOCK)] = 1.0  # completes a last block that is shorter
     pieces = [slice(s, min(s + BLOCK, n)) for s in range(0, n, BLOCK)]
     for i, p in enumerate(pieces):
-        diagonal[..., i, : p.stop - p.start, : p.stop - p.start] = factor[..., p, p]
-    inverse = np.linalg.inv(diagonal)
+        diagonal[i, ..., : p.stop - p.start, : p.stop - p.start] = factor[..., p, p]
+    inverse = _lower_inverse(diagonal)
     for i, p in enumerate(pieces):
         known = x[..., p, :] - factor[..., p, : p.start] @ x[..., : p.start, :] if i else x[..., p, :]
-        x[..., p, :] = inverse[..., i, : p.stop - p.start, : p.stop - p.start] @ known
+        x[..., p, :] = inverse[i, ..., : p.stop - p.start, : p.stop - p.start] @ known
     return x
+
+
+def _lower_inverse(L: np.ndarray) -> np.ndarray:
+    """L⁻¹ of order 8 by halves, [A 0; C D]⁻¹ = [A⁻¹ 0; -D⁻¹CA⁻¹ D⁻¹], all matrices of a size at once."""
+    n, inverse = L.shape[-1], np.zeros_like(L)
+    i = np.arange(n)
+    inverse[..., i, i] = 1 / L[..., i, i]
+    size = 1
+    while size < n:
+        for s in range(0, n, 2 * size):
+            first, second = slice(s, s + size), slice(s + size, s + 2 * size)
+            corner = inverse[..., second, second] @ L[..., second, first] @ inverse[..., first, first]
+            inverse[..., second, first] = -corner
+        size *= 2
+    return inverse
 
 
 def unit_forward_substitution(below: Array, *right: Array) -> list[Array]:
@@ -206,7 +223,7 @@ def _contiguous(x: Array) -> Array:
 
 
 def inverse_posdef(a: Array, what: str = "matrix") -> Array:
-    """a⁻¹ for symmetric positive definite a, symmetric to the bit: L⁻ᵀL⁻¹. For algorithms that carry an inverse."""
+    """a⁻¹ = L⁻ᵀL⁻¹ for symmetric positive definite a. For algorithms that carry an inverse."""
     factor = cholesky(a, what)
     half = forward_substitution(factor, eye(a, a.shape[-1]) + 0 * factor)
     return namespace(a).matrix_transpose(half) @ half

@@ -11,7 +11,7 @@ import array_api_compat
 
 from ttr_numerics.arrays.library import Array
 
-__all__ = ["Adjoint", "with_adjoint"]
+__all__ = ["Adjoint", "untracked", "with_adjoint"]
 
 # adjoint(arrays, needed, upstream): gradients, one an array, of the arrays that are `needed`. None stands for zero.
 Adjoint = Callable[[Sequence[Any], Sequence[bool], Sequence[Array | None]], Sequence[Array | None]]
@@ -28,6 +28,11 @@ def with_adjoint(forward: Callable[..., tuple[Array, ...]], adjoint: Adjoint, *a
     if not any(x.requires_grad for x in tensors):
         return forward(*arrays)
     return _function().apply(forward, adjoint, *arrays)
+
+
+def untracked(x: Any) -> Any:
+    """The numbers of `x` without its tape: for choices, which have no derivative. Other arrays stay as they are."""
+    return x.detach() if array_api_compat.is_torch_array(x) else x
 
 
 @cache

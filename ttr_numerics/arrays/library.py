@@ -10,6 +10,7 @@ from ttr_numerics.arrays import symbols
 
 __all__ = [
     "Array",
+    "all_finite",
     "concat",
     "diagonal_matrix",
     "eye",
@@ -84,6 +85,16 @@ def unit_roundoff(x: Array) -> float:
     return float(namespace(x).finfo(x.dtype).eps) / 2
 
 
+def all_finite(x: Array) -> bool:
+    """Whether `x` has neither NaN nor infinity. A finite sum proves it on NumPy without a second array."""
+    if type(x) is np.ndarray and x.dtype != object:
+        with quiet():
+            if np.isfinite(np.sum(x)):
+                return True
+    xp = namespace(x)
+    return bool(xp.all(xp.isfinite(x)))
+
+
 def quiet() -> Any:
     """A context in which NumPy does not warn of overflow: for code that inspects the result and refuses it."""
     return np.errstate(over="ignore", invalid="ignore", divide="ignore")
@@ -106,6 +117,8 @@ def to_numpy(x: Array) -> np.ndarray:
         return x.float().numpy().astype(ml_dtypes.bfloat16) if str(x.dtype) == "torch.bfloat16" else x.numpy()
     if array_api_compat.is_cupy_array(x):
         return np.asarray(x.get())
+    if hasattr(x, "rounding"):  # a rounded array holds its numbers in float64
+        return np.asarray(x.x)
     if hasattr(x, "to_device"):  # array-api-strict exports from its CPU device alone
         x = x.to_device(type(x.device)("CPU_DEVICE"))
     return np.asarray(x)

@@ -164,6 +164,9 @@ class RoundedArray:
     def __getitem__(self, index: Any) -> "RoundedArray":
         return self._new(self.x[index])
 
+    def __setitem__(self, index: Any, value: "RoundedArray") -> None:
+        self.x[index] = value.x
+
     def __float__(self) -> float:
         return float(self.x)
 
@@ -204,6 +207,14 @@ class RoundedArray:
             return self._new(self.rounding.store(x @ y))
         (x, unit_x), (y, unit_y) = _in_units(x), _in_units(y)
         return self._new(self.rounding.contract(x @ y, (x * x) @ (y * y), n) * (unit_x * unit_y))
+
+    def __eq__(self, other: Any) -> Any:
+        return self.x == _plain(other)
+
+    def __ne__(self, other: Any) -> Any:
+        return self.x != _plain(other)
+
+    __hash__ = None  # type: ignore[assignment]  # as of every array
 
     def __lt__(self, other: Any) -> Any:
         return self.x < _plain(other)
@@ -262,9 +273,18 @@ class Namespace:
         total, squares = (np.sum(y, axis=axis, keepdims=keepdims) for y in (x.x, x.x * x.x))
         return RoundedArray(self.rounding.contract(total, squares, x.x.shape[axis]), self.rounding)
 
+    def vecdot(self, x: RoundedArray, y: RoundedArray) -> RoundedArray:
+        """Σ x_i y_i over the last axis."""
+        return self.sum(x * y)
+
     def cumulative_sum(self, x: RoundedArray, axis: int = -1) -> RoundedArray:
         """Running sums, each stored; their accumulation is charged as one rounding of the result."""
         return RoundedArray(self.rounding.store(np.cumulative_sum(x.x, axis=axis)), self.rounding)
+
+    @property
+    def linalg(self) -> "Factorisations":
+        """The factorisations of the array API that the solvers ask for."""
+        return Factorisations(self.rounding)
 
     def own_cholesky(self, a: RoundedArray) -> RoundedArray:
         """The factor of A + E with |E_ij| of √n accumulator roundoffs times √(a_ii a_jj) (Higham, theorem 10.3)."""
@@ -280,11 +300,39 @@ class Namespace:
         return RoundedArray(self.rounding.store(solve_triangular_numpy(noisy, b.x, transpose)), self.rounding)
 
 
+class Factorisations:
+    """QR and inverse of A + E, a column of E of √(n/3) accumulator roundoffs times that column's root mean square."""
+
+    def __init__(self, rounding: Rounding) -> None:
+        self.rounding = rounding
+
+    def diagonal(self, a: RoundedArray) -> RoundedArray:
+        """The diagonal itself."""
+        return RoundedArray(np.linalg.diagonal(a.x), self.rounding)
+
+    def trace(self, a: RoundedArray) -> RoundedArray:
+        """The sum of the diagonal."""
+        return Namespace(self.rounding).sum(self.diagonal(a))
+
+    def qr(self, a: RoundedArray) -> Any:
+        """Q and R."""
+        Q, R = np.linalg.qr(self._noisy(a.x))
+        return RoundedArray(Q, self.rounding), RoundedArray(R, self.rounding)
+
+    def inv(self, a: RoundedArray) -> RoundedArray:
+        """The inverse."""
+        return RoundedArray(np.linalg.inv(self._noisy(a.x)), self.rounding)
+
+    def _noisy(self, a: np.ndarray) -> np.ndarray:
+        column = np.sqrt(np.mean(a * a, axis=-2, keepdims=True))
+        return self.rounding.factor(a, np.sqrt(a.shape[-1] / 3) * column + 0 * a)
+
+
 _EXACT = frozenset(
     (
-        *("abs", "all", "any", "arange", "asarray", "astype", "broadcast_to", "concat", "eye", "flip", "full_like"),
-        *("isfinite", "matrix_transpose", "max", "min", "ones", "ones_like", "permute_dims", "reshape", "stack"),
-        *("tril", "triu", "where", "zeros", "zeros_like"),
+        *("abs", "all", "any", "arange", "argsort", "asarray", "astype", "broadcast_to", "concat", "empty_like", "eye"),
+        *("flip", "full_like", "isfinite", "matrix_transpose", "max", "min", "ones", "ones_like", "permute_dims"),
+        *("reshape", "stack", "take_along_axis", "tril", "triu", "where", "zeros", "zeros_like"),
     )
 )
 

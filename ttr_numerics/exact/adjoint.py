@@ -11,54 +11,51 @@ Reference: Giles, An extended collection of matrix derivative results, 2008, for
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar, cast
 
-from ttr_numerics.arrays import (
-    Adjoint,
-    Array,
-    concat,
-    diagonal_matrix,
-    eye,
-    namespace,
-    solve_posdef,
-    with_adjoint,
-    zeros,
-)
-from ttr_numerics.axes import Moments, Output, initial_matrix, row_ridge
+from ttr_numerics.arrays import Adjoint, Array, concat, namespace, with_adjoint, zeros
+from ttr_numerics.axes import Moments, Output, initial_matrix
 from ttr_numerics.exact.moment_adjoint import moment_adjoint, moments_before
 from ttr_numerics.exact.prefix_solutions import initial_moments
 
-__all__ = ["differentiable", "recursion_adjoint", "ridge_adjoint"]
+__all__ = ["Gradients", "differentiable", "ridge_adjoint", "shaped", "symmetric", "through_moments", "transposed"]
 
 Gradients = tuple[Array | None, ...]
+Solver = TypeVar("Solver", bound=Callable[..., Output])
 
 
-def differentiable(
-    solve: Callable[..., Output],
-    adjoint: Adjoint,
-    state: Callable[..., Any],
-    q: Array,
-    k: Array,
-    v: Array,
-    *,
-    ridge: Any,
-    log_decay: Array | None,
-    weights: Array | None,
-    initial_state: Any,
-) -> Output:
-    """`solve(q, k, v, ridge=, log_decay=, weights=, initial_state=)`, whose gradients in torch are those of `adjoint`.
+def differentiable(adjoint: Adjoint, state: Callable[..., Any]) -> Callable[[Solver], Solver]:
+    """Decorate a solver f(q, k, v, *, ridge, log_decay, weights, initial_state) with gradients by `adjoint`.
 
-    `state` makes its state, `Moments` or `Recursion`, from two arrays.
+    In torch they are gradients of (q, k, v, ridge, log_decay, weights[, two parts of the state]) from those of o and of
+    both parts of the last state, which `state` makes of two arrays. First derivatives only; the tape keeps the inputs.
     """
 
-    def forward(q: Array, k: Array, v: Array, ridge: Any, log_decay: Any, weights: Any, *start: Array) -> Any:
-        initial = state(*start) if start else None
-        o, last = solve(q, k, v, ridge=ridge, log_decay=log_decay, weights=weights, initial_state=initial)
-        return o, *last
+    def decorate(solve: Solver) -> Solver:
+        @wraps(solve)
+        def solver(
+            q: Array,
+            k: Array,
+            v: Array,
+            *,
+            ridge: Any = None,
+            log_decay: Array | None = None,
+            weights: Array | None = None,
+            initial_state: Any = None,
+        ) -> Output:
+            def forward(q: Array, k: Array, v: Array, ridge: Any, log_decay: Any, weights: Any, *start: Array) -> Any:
+                first = type(initial_state)(*start) if start else None
+                o, last = solve(q, k, v, ridge=ridge, log_decay=log_decay, weights=weights, initial_state=first)
+                return o, *last
 
-    start = () if initial_state is None else initial_state
-    o, *last = with_adjoint(forward, adjoint, q, k, v, ridge, log_decay, weights, *start)
-    return Output(o, state(*last))
+            start = () if initial_state is None else initial_state
+            o, *last = with_adjoint(forward, adjoint, q, k, v, ridge, log_decay, weights, *start)
+            return Output(o, state(*last))
+
+        return cast(Solver, solver)
+
+    return decorate
 
 
 def ridge_adjoint(
@@ -85,50 +82,12 @@ def ridge_adjoint(
         *(None for _ in arrays[4:]),
     ]
     if any((*needed[1:3], *needed[4:])):
-        through = _through_moments(k, v, log_decay, weights, initial_moments(state, q, v), u, z, upstream, needed[4])
+        through = through_moments(k, v, log_decay, weights, initial_moments(state, q, v), u, z, upstream, needed[4])
         gradients[1:3], gradients[4:] = through[:2], through[2 : len(arrays) - 2]
-    return tuple(_shaped(x, array, n) for x, array, n in zip(gradients, arrays, needed, strict=True))
+    return tuple(shaped(x, array, n) for x, array, n in zip(gradients, arrays, needed, strict=True))
 
 
-def recursion_adjoint(
-    solutions: Callable[..., tuple[Array, Array, Any]],
-    arrays: Sequence[Any],
-    needed: Sequence[bool],
-    upstream: Sequence[Array | None],
-) -> Gradients:
-    """Gradients of `arrays` = (q, k, v, ridge, log_decay, weights[, S_0, P_0]) from those of (o, S_T, P_T).
-
-    Recursive least squares has no fixed Λ: its A_t = P_t⁻¹ ages as a whole, from A_0 = Λ or P_0⁻¹ and G_0 = A_0 S_0. So
-
-        dG_T += P dS,   dA_T -= P dS S' + P dP P (at T);   dS_0 = A_0 dG_0,   dP_0 = -A_0 (dA_0 + dG_0 S_0') A_0,
-
-    and dΛ is the diagonal of dA_0. `solutions` gives u, z and the last (S, P).
-    """
-    q, k, v, ridge, log_decay, weights, *start = arrays
-    g = zeros(v, tuple(v.shape)) if upstream[0] is None else upstream[0]
-    given = {"ridge": ridge, "log_decay": log_decay, "weights": weights}
-    u, z, (S, P) = solutions(q, k, v, g, **given, initial_state=start or None)
-    dS, dP = (initial_matrix(x, q, y) for x, y in zip(upstream[1:], (v, q), strict=True))
-    dG = P @ dS
-    end = (g, -(dG @ _T(S)) - P @ dP @ P, dG)
-    before = _start_moments(ridge, start, q, v)
-    dk, dv, dgate, dweights, dA, dG = _through_moments(k, v, log_decay, weights, before, u, z, end, needed[4])
-    diagonal = namespace(q).sum(dA * eye(q, q.shape[-1]), axis=-1)
-    gradients = [z, dk, dv, diagonal, dgate, dweights]
-    if start:
-        gradients += [before.H @ dG, -(before.H @ _symmetric(dA + dG @ _T(start[0])) @ before.H)]
-    return tuple(_shaped(x, array, n) for x, array, n in zip(gradients, arrays, needed, strict=True))
-
-
-def _start_moments(ridge: Any, start: Sequence[Array], q: Array, v: Array) -> Moments:
-    """A_0 and G_0 of the recursion."""
-    if not start:
-        return Moments(diagonal_matrix(row_ridge(ridge, q)) + initial_matrix(None, q, q), initial_matrix(None, q, v))
-    A = solve_posdef(start[1], eye(q, q.shape[-1]) + initial_matrix(None, q, q), "initial_state.P")
-    return Moments(A, A @ start[0])
-
-
-def _through_moments(
+def through_moments(
     k: Array,
     v: Array,
     log_decay: Array | None,
@@ -147,19 +106,21 @@ def _through_moments(
     end = concat([initial_matrix(dG, k, v), initial_matrix(dH, k, k)], -1)
     before = moments_before(k, v, weight, gate, concat([start.G, start.H], -1)) if forgetting else None
     dk, dv, dw, dgate, first = moment_adjoint(k, v, weight, gate, u, z, g, end, before)
-    return dk, dv, dgate, dw, _symmetric(first[..., d_v:]), first[..., :d_v]
+    return dk, dv, dgate, dw, symmetric(first[..., d_v:]), first[..., :d_v]
 
 
-def _T(x: Array) -> Array:
+def transposed(x: Array) -> Array:
+    """x'."""
     return namespace(x).matrix_transpose(x)
 
 
-def _symmetric(x: Array) -> Array:
-    return (x + _T(x)) / 2
+def symmetric(x: Array) -> Array:
+    """(x + x')/2."""
+    return (x + transposed(x)) / 2
 
 
-def _shaped(gradient: Array | None, array: Any, needed: bool) -> Array | None:
-    """`gradient`, summed over the axes along which `array` was broadcast; None where it is not `needed`."""
+def shaped(gradient: Array | None, array: Any, needed: bool) -> Array | None:
+    """`gradient` in the shape and dtype of `array`, summed where that was broadcast; None where it is not `needed`."""
     if gradient is None or not needed:
         return None
     for _ in range(gradient.ndim - array.ndim):
@@ -167,4 +128,4 @@ def _shaped(gradient: Array | None, array: Any, needed: bool) -> Array | None:
     for axis, n in enumerate(array.shape):
         if n < gradient.shape[axis]:
             gradient = namespace(gradient).sum(gradient, axis=axis, keepdims=True)
-    return gradient
+    return gradient if gradient.dtype == array.dtype else namespace(gradient).astype(gradient, array.dtype)

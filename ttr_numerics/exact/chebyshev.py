@@ -8,11 +8,12 @@ decays as a whole, so that M_t⁻¹ = (P - Z_{≤t}'Z_{≤t})/γ_t by the innova
 P = (H + cΛ)⁻¹. As M_t⁻¹A_t = I + (1 - c_t) M_t⁻¹Λ has its eigenvalues between 1 and 1/c_t, Chebyshev steps for it need
 no inner products, and log(2/u)/log(1/ρ) of them suffice, ρ = (√κ - 1)/(√κ + 1), κ = max(c_t, 1/c_t): with c = γ_C^{-½}
 κ ≤ exp(D/2) in a chunk that decays by D nats. A step applies M_t⁻¹ to all positions, 2d² + 4Cd flops each.
-A chunk of one token (any decay, -inf too) takes no step. Error as of the innovations, κ(A)u/50 as measured there.
+A chunk of one token (any decay, -inf too) takes no step. The error is about κ(A)u, that of one solve by moments.
 Reference: Golub and Varga, Numer. Math. 3 (1961); Saad, Iterative Methods for Sparse Linear Systems, section 12.3.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from math import ceil, exp, log, sqrt
 from typing import Any
 
@@ -29,27 +30,14 @@ from ttr_numerics.arrays import (
     unit_roundoff,
 )
 from ttr_numerics.axes import Moments, Output
+from ttr_numerics.exact.adjoint import differentiable, ridge_adjoint
 from ttr_numerics.exact.growth import pieces
-from ttr_numerics.exact.moments import answered
+from ttr_numerics.exact.prefix_solutions import answered, solutions_by
 
 __all__ = ["ridge_prefixes_by_chebyshev", "solve_by_chebyshev"]
 
 CHUNK = 32
 NATS = 1.0  # of decay in a chunk: κ ≤ 1.65, at most 18 steps in float64
-
-
-def ridge_prefixes_by_chebyshev(
-    q: Array,
-    k: Array,
-    v: Array,
-    *,
-    ridge: Any,
-    log_decay: Array | None = None,
-    weights: Array | None = None,
-    initial_state: Moments | None = None,
-) -> Output:
-    """`ridge_prefixes` with forgetting, by the innovations of each chunk and Chebyshev steps for what Λ keeps."""
-    return answered(solve_by_chebyshev, q, k, v, ridge, log_decay, weights, initial_state)
 
 
 def solve_by_chebyshev(
@@ -64,6 +52,22 @@ def solve_by_chebyshev(
         solved.append([system.solve(x[..., piece, :]) for x in rows])
         H = system.after
     return [concat(list(parts), -2) for parts in zip(*solved, strict=True)] if solved else list(rows), H
+
+
+@differentiable(partial(ridge_adjoint, partial(solutions_by, solve_by_chebyshev)), Moments)
+def ridge_prefixes_by_chebyshev(
+    q: Array,
+    k: Array,
+    v: Array,
+    *,
+    ridge: Any,
+    log_decay: Array | None = None,
+    weights: Array | None = None,
+    initial_state: Moments | None = None,
+) -> Output:
+    """`ridge_prefixes` with forgetting, by the innovations of each chunk and Chebyshev steps for what Λ keeps."""
+    given = {"ridge": ridge, "log_decay": log_decay, "weights": weights, "initial_state": initial_state}
+    return answered(solve_by_chebyshev, q, k, v, **given)
 
 
 class _System:

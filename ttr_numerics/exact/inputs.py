@@ -1,6 +1,6 @@
 """What every exact solver asks of its arrays: float32 or float64, and finite."""
 
-from ttr_numerics.arrays import Array, namespace, to_numpy
+from ttr_numerics.arrays import Array, all_finite, namespace, to_numpy
 
 __all__ = ["check_rows", "check_solvable"]
 
@@ -16,12 +16,21 @@ def check_solvable(**arrays: Array | None) -> None:
                 f"{name}: expected float32 or float64, got {x.dtype}; cast it, for instance with "
                 f"xp.astype({name}, xp.float32)"
             )
+        if name == "log_decay":
+            _check_gates(x)
+            continue
         if name == "weights" and bool(xp.any(x < 0)):
             raise ValueError(f"weights: expected at least 0, got {float(xp.min(x))}")
-        finite = xp.isfinite(x)
-        if not bool(xp.all(finite)):
-            first = [int(i[0]) for i in (~to_numpy(finite)).nonzero()]
+        if not all_finite(x):
+            first = [int(i[0]) for i in (~to_numpy(xp.isfinite(x))).nonzero()]
             raise ValueError(f"{name}: expected finite entries, got NaN or infinity first at {tuple(first)}")
+
+
+def _check_gates(x: Array) -> None:
+    allowed = x <= 0  # NaN fails this comparison too
+    if not bool(namespace(x).all(allowed)):
+        first = tuple(int(i[0]) for i in (~to_numpy(allowed)).nonzero())
+        raise ValueError(f"log_decay: expected at most 0 (-inf resets), got {to_numpy(x)[first]} first at {first}")
 
 
 def check_rows(K: Array, V: Array) -> None:

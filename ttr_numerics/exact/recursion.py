@@ -1,11 +1,33 @@
-"""The state of recursive least squares, its start, and what may become of it."""
+"""The state of recursive least squares, (S, P) or its square root (R, F): how it starts, and what may become of it."""
 
 from typing import Any, NamedTuple
 
-from ttr_numerics.arrays import Array, LinAlgError, diagonal_matrix, name_slices, namespace
-from ttr_numerics.axes import initial_matrix, row_ridge
+from ttr_numerics.arrays import (
+    Array,
+    LinAlgError,
+    cholesky,
+    diagonal_matrix,
+    eye,
+    forward_substitution,
+    name_slices,
+    namespace,
+    quiet,
+    solve_triangular,
+)
+from ttr_numerics.axes import Moments, initial_matrix, row_ridge
 
-__all__ = ["Recursion", "initial_recursion", "refuse_both", "refuse_overflow", "start_ridge"]
+__all__ = [
+    "Recursion",
+    "SquareRoot",
+    "first_root",
+    "initial_recursion",
+    "initial_root",
+    "positive",
+    "recursion_of",
+    "refuse_overflow",
+    "root_of",
+    "wide",
+]
 
 
 class Recursion(NamedTuple):
@@ -15,20 +37,82 @@ class Recursion(NamedTuple):
     P: Array
 
 
+class SquareRoot(NamedTuple):
+    """R (..., d_k, d_k) upper triangular, R'R = H + Λ, and F = R S (..., d_k, d_v), S the solution.
+
+    A solver returns the R whose diagonal is positive, the Cholesky factor.
+    """
+
+    R: Array
+    F: Array
+
+
 def initial_recursion(ridge: Any, initial: Recursion | None, q: Array, v: Array) -> Recursion:
     """S_0 and P_0: 0 and Λ⁻¹, or `initial`, which carries the ridge."""
     if initial is not None:
-        refuse_both(ridge)
+        _refuse_both(ridge)
         return Recursion(
             initial_matrix(initial.S, q, v, "initial_state.S"),
             initial_matrix(initial.P, q, q, "initial_state.P"),
         )
     return Recursion(
-        initial_matrix(None, q, v), diagonal_matrix(1 / start_ridge(ridge, q)) + initial_matrix(None, q, q)
+        initial_matrix(None, q, v), diagonal_matrix(1 / _start_ridge(ridge, q)) + initial_matrix(None, q, q)
     )
 
 
-def start_ridge(ridge: Any, q: Array) -> Array:
+def initial_root(ridge: Any, initial: SquareRoot | None, q: Array, v: Array) -> SquareRoot:
+    """R_0 and F_0 in float64: √Λ and 0, or `initial`, which carries the ridge."""
+    if initial is None:
+        return first_root(wide(_start_ridge(ridge, q)), None, q, v)
+    _refuse_both(ridge)
+    q, v = wide(q), wide(v)
+    return SquareRoot(
+        initial_matrix(initial.R, q, q, "initial_state.R"), initial_matrix(initial.F, q, v, "initial_state.F")
+    )
+
+
+def first_root(ridge: Array, initial: Moments | None, q: Array, v: Array) -> SquareRoot:
+    """R_0 and F_0 in float64 from Λ = diag(ridge) and the moments before the first token."""
+    q, v = wide(q), wide(v)
+    xp, R = namespace(q), diagonal_matrix(namespace(ridge).sqrt(ridge)) + initial_matrix(None, q, q)
+    if initial is None:
+        return SquareRoot(R, initial_matrix(None, q, v))
+    factor = cholesky(diagonal_matrix(ridge) + wide(initial.H), "H + ridge")
+    return SquareRoot(xp.matrix_transpose(factor), forward_substitution(factor, wide(initial.G)))
+
+
+def positive(rows: Array) -> Array:
+    """Rows [R | ...] (..., d_k, n) with the sign that makes the diagonal of R positive: then R is unique."""
+    diagonal = namespace(rows).linalg.diagonal(rows)[..., None]
+    return namespace(rows).where(diagonal < 0, -rows, rows)
+
+
+def root_of(state: Recursion) -> SquareRoot:
+    """R upper triangular with R'R = P⁻¹, from the Cholesky factor of P read backwards, and F = RS."""
+    S, P = (wide(x) for x in state)
+    xp = namespace(P)
+    factor = cholesky(xp.flip(P, axis=(-2, -1)), "initial_state.P")
+    R = xp.flip(forward_substitution(factor, eye(P, P.shape[-1]) + 0 * P), axis=(-2, -1))
+    return SquareRoot(R, R @ S)
+
+
+def recursion_of(root: SquareRoot, q: Array) -> Recursion:
+    """S = R⁻¹F and P = R⁻¹R⁻ᵀ in the dtype of q, refused where R has decayed to nothing."""
+    xp, RT = namespace(q), namespace(q).matrix_transpose(root.R)
+    with quiet():
+        half = forward_substitution(RT, eye(RT, RT.shape[-1]) + 0 * RT)
+        P = xp.matrix_transpose(half) @ half
+    refuse_overflow(P)
+    S = solve_triangular(RT, root.F, transpose=True)
+    return Recursion(xp.astype(S, q.dtype, copy=False), xp.astype(P, q.dtype, copy=False))
+
+
+def wide(x: Array) -> Array:
+    """`x` in float64."""
+    return namespace(x).astype(x, namespace(x).float64, copy=False)
+
+
+def _start_ridge(ridge: Any, q: Array) -> Array:
     """The diagonal (..., d_k) of the regulariser before the first token, above 0."""
     if ridge is None:
         raise ValueError("ridge: expected either ridge or initial_state (which carries the ridge), got neither")
@@ -38,7 +122,7 @@ def start_ridge(ridge: Any, q: Array) -> Array:
     return diagonal
 
 
-def refuse_both(ridge: Any) -> None:
+def _refuse_both(ridge: Any) -> None:
     """Raise where a ridge is given beside a state that carries it."""
     if ridge is not None:
         raise ValueError("ridge: expected either ridge or initial_state (which carries the ridge), got both")
@@ -47,6 +131,8 @@ def refuse_both(ridge: Any) -> None:
 def refuse_overflow(P: Array) -> None:
     """Raise LinAlgError naming slices where the inverse overflows: nothing regularises any more."""
     xp = namespace(P)
+    if P.dtype == object:
+        return
     bad = ~xp.all(xp.all(xp.isfinite(P), axis=-1), axis=-1)
     if bool(xp.any(bad)):
         raise LinAlgError(

@@ -3,22 +3,16 @@
 from collections.abc import Callable
 from typing import Any
 
-from ttr_numerics.arrays import (
-    Array,
-    cholesky,
-    eye,
-    forward_substitution,
-    namespace,
-    quiet,
-    solve_triangular,
-    triangularised,
-)
+from ttr_numerics.arrays import Array, namespace, quiet
+from ttr_numerics.arrays.gradient import untracked
 from ttr_numerics.axes import Output, check_sequence, per_token
+from ttr_numerics.exact.adjoint import differentiable
 from ttr_numerics.exact.innovation import recursive_least_squares_by_innovation
 from ttr_numerics.exact.inputs import check_solvable
-from ttr_numerics.exact.recursion import Recursion, initial_recursion, refuse_overflow
+from ttr_numerics.exact.recursion import Recursion, initial_recursion, recursion_of, refuse_overflow, root_of
+from ttr_numerics.exact.recursive_adjoint import recursion_adjoint
 from ttr_numerics.exact.ridge_prefixes import keeps_half_of_the_digits
-from ttr_numerics.exact.square_root import SquareRoot, recursive_least_squares_by_square_root
+from ttr_numerics.exact.square_root import recursive_least_squares_by_square_root
 from ttr_numerics.recurrence import sequential
 
 __all__ = ["choose_recursive_least_squares", "recursive_least_squares", "recursive_least_squares_by_tokens"]
@@ -46,13 +40,11 @@ def recursive_least_squares(
     for name, x in (("log_decay", log_decay), ("weights", weights)):
         if x is not None:
             per_token(name, x, q)
-    start = initial_recursion(ridge, initial_state, q, v)
+    start = initial_recursion(untracked(ridge), initial_state, q, v)
     form = choose_recursive_least_squares(k, start.P, log_decay, weights)
-    if form is not recursive_least_squares_by_square_root:
-        return form(q, k, v, ridge=ridge, log_decay=log_decay, weights=weights, initial_state=initial_state)
-    root = None if initial_state is None else _root(start)
-    o, last = form(q, k, v, ridge=ridge, log_decay=log_decay, weights=weights, initial_state=root)
-    return Output(o, _recursion(last, q))
+    if form is recursive_least_squares_by_square_root:
+        form = _by_square_root
+    return form(q, k, v, ridge=ridge, log_decay=log_decay, weights=weights, initial_state=initial_state)
 
 
 def choose_recursive_least_squares(
@@ -71,7 +63,7 @@ def choose_recursive_least_squares(
     """
     if k.dtype == object or 0 in k.shape:
         return recursive_least_squares_by_tokens
-    xp = namespace(P)
+    xp, P = namespace(P), untracked(P)
     with quiet():
         size = float(xp.max(xp.sqrt(xp.sum(xp.sum(P * P, axis=-1), axis=-1))))
     if log_decay is None and keeps_half_of_the_digits(k, weights, size):
@@ -79,6 +71,25 @@ def choose_recursive_least_squares(
     return recursive_least_squares_by_square_root
 
 
+@differentiable(recursion_adjoint, Recursion)
+def _by_square_root(
+    q: Array,
+    k: Array,
+    v: Array,
+    *,
+    ridge: Any,
+    log_decay: Array | None,
+    weights: Array | None,
+    initial_state: Recursion | None,
+) -> Output:
+    """The square-root form with the state (S, P)."""
+    root = None if initial_state is None else root_of(initial_state)
+    given = {"ridge": ridge, "log_decay": log_decay, "weights": weights}
+    o, last = recursive_least_squares_by_square_root(q, k, v, **given, initial_state=root)
+    return Output(o, recursion_of(last, q))
+
+
+@differentiable(recursion_adjoint, Recursion)
 def recursive_least_squares_by_tokens(
     q: Array,
     k: Array,
@@ -91,10 +102,12 @@ def recursive_least_squares_by_tokens(
 ) -> Output:
     """`recursive_least_squares` token by token: P_t by the Sherman-Morrison formula, the textbook's definition.
 
-    P is symmetrised at every token: the antisymmetric part of its rounding error would grow as 1/Γ_t.
+    P is symmetrised at every token: the antisymmetric part of its rounding error would grow as 1/Γ_t. A token that
+    forgets by a factor γ costs P a factor γ in accuracy where no later key repairs it: with every gate at -2 eight
+    digits are lost, at -5 all of them, without a refusal (`reports/conditioning.md`). The square root loses none.
     """
     check_sequence(q, k, v)
-    check_solvable(q=q, k=k, v=v, weights=weights)
+    check_solvable(q=q, k=k, v=v, weights=weights, log_decay=log_decay)
     xp, scalar = namespace(q), q[..., 0]
     gate = per_token("log_decay", xp.zeros_like(scalar) if log_decay is None else log_decay, q)
     weight = per_token("weights", xp.ones_like(scalar) if weights is None else weights, q)
@@ -112,22 +125,3 @@ def _update(state: Recursion, q: Array, k: Array, v: Array, log_decay: Array, we
     S = S + xp.matrix_transpose(gain) @ (v - k @ S)
     P = (P - xp.matrix_transpose(gain) @ kP) / decay
     return Recursion(S, (P + xp.matrix_transpose(P)) / 2), q @ S
-
-
-def _root(state: Recursion) -> SquareRoot:
-    """R upper triangular with R'R = P⁻¹, and F = RS."""
-    S, P = (namespace(x).astype(x, namespace(x).float64) for x in state)
-    factor = cholesky(P, "initial_state.P")
-    R = triangularised(forward_substitution(factor, eye(P, P.shape[-1]) + 0 * P), P.shape[-1])
-    return SquareRoot(R, R @ S)
-
-
-def _recursion(root: SquareRoot, q: Array) -> Recursion:
-    """S = R⁻¹F and P = R⁻¹R⁻ᵀ, refused where R has decayed to nothing."""
-    xp, RT = namespace(q), namespace(q).matrix_transpose(root.R)
-    with quiet():
-        half = forward_substitution(RT, eye(RT, RT.shape[-1]) + 0 * RT)
-        P = xp.matrix_transpose(half) @ half
-    refuse_overflow(P)
-    S = solve_triangular(RT, root.F, transpose=True)
-    return Recursion(xp.astype(S, q.dtype), xp.astype(P, q.dtype))

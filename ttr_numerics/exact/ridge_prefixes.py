@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from ttr_numerics.arrays import Array, namespace, quiet, unit_roundoff
+from ttr_numerics.arrays import Array, namespace, quiet, to_numpy, unit_roundoff
+from ttr_numerics.arrays.gradient import untracked
 from ttr_numerics.axes import Moments, Output, check_sequence, per_token, row_ridge
 from ttr_numerics.exact.chebyshev import NATS, ridge_prefixes_by_chebyshev
 from ttr_numerics.exact.growth import pieces
@@ -51,11 +52,11 @@ def choose_ridge_prefixes(
 ) -> Callable[..., Output]:
     """The form that `ridge_prefixes` takes.
 
-    While κu/50 ≤ √u/10, κ = 1 + ‖H_T‖_F / min Λ, half of all digits are kept by working with (H + Λ)⁻¹ (κu/50 is its
-    measured error, `exact.innovation`): by innovation, or with forgetting by Chebyshev steps on innovations as long as
-    the decay leaves chunks of 8 tokens. Above, without forgetting and with ridge > 0, by square root. What is left is
-    solved by moments: strong forgetting, a ridge of 0, and forgetting with little ridge, for which there is no square
-    root: a Λ that stays while data are forgotten adds d_k rows at every token.
+    While κu ≤ √u, κ = 1 + max_c tr H_c / min Λ over chunks c of tokens, working with (H + Λ)⁻¹ keeps about half of all
+    digits (errors at the edge are a few √u, `reports/conditioning.md`): by innovation, or with forgetting by Chebyshev
+    steps on innovations as long as the decay leaves chunks of 8 tokens. Above, without forgetting and with ridge > 0,
+    by square root. What is left is solved by moments: strong forgetting, a ridge of 0, and forgetting with little
+    ridge, for which there is no square root: a Λ that stays while data are forgotten adds d_k rows at every token.
 
     >>> import numpy as np
     >>> k = np.eye(4)
@@ -68,7 +69,7 @@ def choose_ridge_prefixes(
     """
     if k.dtype == object or 0 in k.shape:
         return ridge_prefixes_by_moments
-    smallest = float(namespace(k).min(row_ridge(ridge, k)))
+    smallest = float(namespace(k).min(row_ridge(untracked(ridge), k)))
     if not smallest > 0:
         return ridge_prefixes_by_moments
     safe = keeps_half_of_the_digits(k, weights, 1 / smallest, None if initial_state is None else initial_state.H)
@@ -80,10 +81,17 @@ def choose_ridge_prefixes(
 
 
 def keeps_half_of_the_digits(k: Array, weights: Array | None, inverse: float, before: Array | None = None) -> bool:
-    """κu/50 ≤ √u/10 for κ = 1 + ‖H‖_F · `inverse`, H = Σ w_i k_i k_i' + `before`, `inverse` the norm of Λ⁻¹."""
+    """κu ≤ √u for κ = 1 + `inverse` · max_c tr H_c, H_c = Σ w_i k_i k_i' over a chunk of CHUNK tokens, or `before`.
+
+    `inverse` is the norm of Λ⁻¹. Chunks decide, not the whole sequence: P - Z'Z loses what one chunk adds to 1/P, and
+    errors of earlier chunks contract.
+    """
+    k, weights, before = (untracked(x) for x in (k, weights, before))
     xp, u = namespace(k), unit_roundoff(k)
-    KT = xp.matrix_transpose(k) if weights is None else xp.matrix_transpose(k) * weights[..., None, :]
     with quiet():  # NaN is refused by the form, not here
-        H = KT @ k if before is None else KT @ k + before
-        largest = float(xp.max(xp.sqrt(xp.sum(xp.sum(H * H, axis=-1), axis=-1))))
-    return (1 + largest * inverse) * u / 50 <= u**0.5 / 10
+        squares = xp.vecdot(k, k) if weights is None else xp.vecdot(k, k) * weights
+        traces = [xp.sum(squares[..., piece], axis=-1) for piece in pieces(k.shape[-2], CHUNK, None, NATS)]
+        if before is not None:
+            traces.append(xp.linalg.trace(before))
+        largest = max(float(to_numpy(xp.max(trace))) for trace in traces)
+    return (1 + largest * inverse) * u <= u**0.5

@@ -21,7 +21,7 @@ exp(-½Σ log_decay), and what is common to all rows cancels. A chunk ends where
 Reference: Golub and Van Loan, Matrix Computations, section 6.5; Björck, Numerical Methods for Least Squares, chapter 3.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from ttr_numerics.arrays import (
     Array,
@@ -29,18 +29,20 @@ from ttr_numerics.arrays import (
     causal_products,
     cholesky,
     concat,
-    diagonal_matrix,
     eye,
     forward_substitution,
     name_slices,
     namespace,
+    quiet,
     triangularised,
 )
-from ttr_numerics.axes import Moments, Output, check_sequence, initial_matrix, per_token, row_ridge
+from ttr_numerics.axes import Moments, Output, check_sequence, per_token, row_ridge
+from ttr_numerics.exact.adjoint import differentiable
 from ttr_numerics.exact.growth import Growth, pieces
 from ttr_numerics.exact.inputs import check_solvable
-from ttr_numerics.exact.moments import last_moments
-from ttr_numerics.exact.recursion import refuse_both, start_ridge
+from ttr_numerics.exact.prefix_solutions import last_moments
+from ttr_numerics.exact.recursion import SquareRoot, first_root, initial_root, positive, wide
+from ttr_numerics.exact.recursive_adjoint import moments_adjoint, square_root_adjoint
 
 __all__ = [
     "CHUNK",
@@ -50,18 +52,13 @@ __all__ = [
     "square_root_prefixes",
 ]
 
-CHUNK = 64
-NATS = 10.0  # e⁵ is the largest ratio of rows within a chunk: 2 of 16 digits
+CHUNK = 64  # and at most d_k: longer chunks lose digits where queries repeat keys, 4 to 28 times at 2 to 4 d_k
+SHORTEST = 8  # whatever d_k
+NATS = 4.0  # of decay in a chunk: e² is the largest ratio by which its rows grow
 SMALL = 100.0  # of ‖A‖²: both Cholesky factors have a condition number of at most √101
 
 
-class SquareRoot(NamedTuple):
-    """R (..., d_k, d_k) upper triangular, R'R = H + Λ, and F = R S (..., d_k, d_v), S the solution."""
-
-    R: Array
-    F: Array
-
-
+@differentiable(moments_adjoint, Moments)
 def ridge_prefixes_by_square_root(
     q: Array,
     k: Array,
@@ -78,16 +75,17 @@ def ridge_prefixes_by_square_root(
     factored in float64 and the answer rounded, as NumPy's own factorisations do.
     """
     check_sequence(q, k, v)
-    check_solvable(q=q, k=k, v=v, weights=weights)
+    check_solvable(q=q, k=k, v=v, weights=weights, log_decay=log_decay)
     if log_decay is not None:
         raise ValueError("log_decay: expected None (a fixed ridge beside forgetting has no square root), got an array")
     last = last_moments(k, v, weights, initial_state)
-    root = None if weights is None else _wide(per_token("weights", weights, q))
-    start = _first_root(_wide(row_ridge(ridge, q)), initial_state, q, v)
-    o, _ = square_root_prefixes(_wide(q), _wide(k), _wide(v), None, _rooted(root), start)
+    root = None if weights is None else wide(per_token("weights", weights, q))
+    start = first_root(wide(row_ridge(ridge, q)), initial_state, q, v)
+    o, _ = square_root_prefixes(wide(q), wide(k), wide(v), None, _rooted(root), start)
     return Output(_as(o, q), last)
 
 
+@differentiable(square_root_adjoint, SquareRoot)
 def recursive_least_squares_by_square_root(
     q: Array,
     k: Array,
@@ -104,38 +102,16 @@ def recursive_least_squares_by_square_root(
     where nothing regularises: after a reset (log_decay -inf), or once the decay of Λ underflows.
     """
     check_sequence(q, k, v)
-    check_solvable(q=q, k=k, v=v, weights=weights)
-    gate = None if log_decay is None else _wide(per_token("log_decay", log_decay, q))
-    root = None if weights is None else _wide(per_token("weights", weights, q))
-    if initial_state is None:
-        start = _first_root(_wide(start_ridge(ridge, q)), None, q, v)
-    else:
-        refuse_both(ridge)
-        wide = _wide(q), _wide(v)
-        start = SquareRoot(
-            initial_matrix(initial_state.R, wide[0], wide[0], "initial_state.R"),
-            initial_matrix(initial_state.F, *wide, "initial_state.F"),
-        )
-    o, state = square_root_prefixes(_wide(q), _wide(k), _wide(v), gate, _rooted(root), start)
+    check_solvable(q=q, k=k, v=v, weights=weights, log_decay=log_decay)
+    gate = None if log_decay is None else wide(per_token("log_decay", log_decay, q))
+    root = None if weights is None else wide(per_token("weights", weights, q))
+    start = initial_root(ridge, initial_state, q, v)
+    o, state = square_root_prefixes(wide(q), wide(k), wide(v), gate, _rooted(root), start)
     return Output(_as(o, q), state)
 
 
-def _first_root(ridge: Array, initial: Moments | None, q: Array, v: Array) -> SquareRoot:
-    """R_0 and F_0 from Λ = diag(ridge) and the moments before the first token."""
-    q, v = _wide(q), _wide(v)
-    xp, R = namespace(q), diagonal_matrix(namespace(ridge).sqrt(ridge)) + initial_matrix(None, q, q)
-    if initial is None:
-        return SquareRoot(R, initial_matrix(None, q, v))
-    factor = cholesky(diagonal_matrix(ridge) + _wide(initial.H), "H + ridge")
-    return SquareRoot(xp.matrix_transpose(factor), forward_substitution(factor, _wide(initial.G)))
-
-
-def _wide(x: Array) -> Array:
-    return namespace(x).astype(x, namespace(x).float64)
-
-
 def _as(x: Array, like: Array) -> Array:
-    return namespace(x).astype(x, like.dtype)
+    return namespace(x).astype(x, like.dtype, copy=False)
 
 
 def _rooted(weight: Array | None) -> Array | None:
@@ -149,8 +125,8 @@ def square_root_prefixes(
 
     Raises `LinAlgError` naming slices where R has a pivot of zero: nothing regularises.
     """
-    d_k, joint, outputs = k.shape[-1], concat(list(state), -1), []
-    for piece in pieces(q.shape[-2], chunk, log_decay, NATS):
+    d_k, joint, outputs = k.shape[-1], concat(list(state), -1), namespace(v).empty_like(v)
+    for piece in pieces(q.shape[-2], min(chunk, max(SHORTEST, d_k)), log_decay, NATS):
         rows = concat([k[..., piece, :], v[..., piece, :]], -1)
         if root is not None:
             rows = root[..., piece, :] * rows
@@ -158,9 +134,9 @@ def square_root_prefixes(
         if growth is not None:
             joint, rows = growth.first * joint, growth.rows * rows
         _refuse_singular(joint[..., :d_k])
-        o, joint = _one_chunk(q[..., piece, :], rows, joint, growth)
-        outputs.append(o)
-    return Output(concat(outputs, -2) if outputs else v, SquareRoot(joint[..., :d_k], joint[..., d_k:]))
+        outputs[..., piece, :], joint = _one_chunk(q[..., piece, :], rows, joint, growth)
+    joint = positive(joint)
+    return Output(outputs, SquareRoot(joint[..., :d_k], joint[..., d_k:]))
 
 
 def _one_chunk(Q: Array, rows: Array, joint: Array, growth: Growth | None) -> tuple[Array, Array]:
@@ -170,15 +146,23 @@ def _one_chunk(Q: Array, rows: Array, joint: Array, growth: Growth | None) -> tu
     AB = forward_substitution(xp.matrix_transpose(R), xp.matrix_transpose(concat([K, Q], -2)))
     A, B, known = AB[..., :C], AB[..., C:], xp.matrix_transpose(AB) @ F
     residual, answer = V - known[..., :C, :], known[..., C:, :]
-    if bool(xp.max(xp.sum(xp.sum(A * A, axis=-1), axis=-1)) <= SMALL):
+    with quiet():  # an overflow is not small
+        small = bool(xp.max(xp.sum(xp.sum(A * A, axis=-1), axis=-1)) <= SMALL)
+    if small:
         update, after = _by_products(A, B, residual, joint)
         after = after if growth is None else growth.end * after
     else:
         update = _by_reflectors(A, B, residual)
-        # New rows on top: they are the larger ones while the keys do not span, or after a strong decay.
-        stacked = concat([rows, joint], -2)
+        stacked = _largest_first(concat([rows, joint], -2), d_k)
         after = triangularised(stacked if growth is None else growth.end * stacked, d_k)
     return answer + update, after
+
+
+def _largest_first(rows: Array, d_k: int) -> Array:
+    """Rows [K | ...] by the size of their keys: reflectors lose small rows, or rows of zero, on top of larger ones."""
+    xp = namespace(rows)
+    order = xp.argsort(-xp.max(xp.abs(rows[..., :d_k]), axis=-1), axis=-1)
+    return xp.take_along_axis(rows, xp.broadcast_to(order[..., None], rows.shape), axis=-2)
 
 
 def _by_reflectors(A: Array, B: Array, residual: Array) -> Array:
