@@ -138,8 +138,10 @@ def innovation_prefixes(
 
 def _start(ridge: Any, initial: Moments | None, q: Array, v: Array) -> Recursion:
     """P = (H_0 + Λ)⁻¹ and S = P G_0."""
-    before = initial_moments(initial, q, v)
-    P = inverse_posdef(before.H + diagonal_matrix(row_ridge(ridge, q)), "H + ridge")
+    before, diagonal = initial_moments(initial, q, v), row_ridge(ridge, q)
+    if initial is None and bool(namespace(q).all(diagonal > 0)):
+        return Recursion(before.G, diagonal_matrix(1 / diagonal) + before.H)
+    P = inverse_posdef(before.H + diagonal_matrix(diagonal), "H + ridge")
     return Recursion(P @ before.G, P)
 
 

@@ -90,8 +90,10 @@ def keeps_half_of_the_digits(k: Array, weights: Array | None, inverse: float, be
     xp, u = namespace(k), unit_roundoff(k)
     with quiet():  # NaN is refused by the form, not here
         squares = xp.vecdot(k, k) if weights is None else xp.vecdot(k, k) * weights
-        traces = [xp.sum(squares[..., piece], axis=-1) for piece in pieces(k.shape[-2], CHUNK, None, NATS)]
+        whole = k.shape[-2] - k.shape[-2] % CHUNK
+        chunks = xp.reshape(squares[..., :whole], (*squares.shape[:-1], whole // CHUNK, CHUNK))
+        traces = [xp.sum(chunks, axis=-1), xp.sum(squares[..., whole:], axis=-1)]
         if before is not None:
             traces.append(xp.linalg.trace(before))
-        largest = max(float(to_numpy(xp.max(trace))) for trace in traces)
+        largest = max(float(to_numpy(xp.max(trace))) for trace in traces if 0 not in trace.shape)
     return (1 + largest * inverse) * u <= u**0.5
