@@ -17,6 +17,7 @@ from analysis.performance import clock, devices, layer_peers, ours, problems, ri
 from analysis.performance.answer import render
 from analysis.performance.contender import Contender, Library, numpy_cpu, torch_cpu
 from analysis.performance.problems import RIDGE, Size, Truth
+from analysis.performance.profile import profile_rows
 from analysis.performance.trials import Makers, Row, Trial, processor, threads, timed_rows, tried
 
 __all__ = ["SEED", "measure", "render"]
@@ -46,6 +47,7 @@ def measure(
     _one_thread_for_torch()
     cells: list[Callable[[], Iterable[Row]]] = [_machine]
     cells += [partial(cell, main, dtype) for dtype in DTYPES for cell in (ridge_rows, forgetting_rows)]
+    cells += [partial(_profile, main, dtype) for dtype in DTYPES]
     cells += [partial(delta_rows, main, name) for name in ("delta_rule", "gated_delta_rule")]
     cells += [partial(kernel_rows, kernel)]
     cells += [partial(scaling_rows, "scaling with T", [Size(T, main.d, FEW_HEADS) for T in lengths])]
@@ -172,6 +174,10 @@ def _machine() -> Iterator[Row]:
     for dtype in DTYPES:
         yield cell | {"dtype": dtype, "quantity": "flops a second", "value": clock.peak_flop_rate(dtype)}
     yield cell | {"dtype": "float64", "quantity": "bytes a second", "value": clock.bandwidth()}
+
+
+def _profile(size: Size, dtype: str) -> list[Row]:
+    return profile_rows(_drawn(size, dtype), {"dtype": dtype})
 
 
 def _one_thread_for_torch() -> None:

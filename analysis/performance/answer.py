@@ -6,7 +6,7 @@ from typing import Any
 from analysis.performance.contender import OURS, THEIRS
 from analysis.performance.figures import accuracy_figure, length_figure, size_figure
 from analysis.performance.ours import REFERENCE_NAME
-from analysis.performance.tables import PARTS, absent_table, contenders_table, limits_table
+from analysis.performance.tables import PARTS, absent_table, contenders_table, limits_table, profile_table
 from analysis.performance.targets import DTYPES, RIDGE, Rows, find, headline, verdicts
 from ttr_numerics.report import Section
 from ttr_numerics.report.notation import number
@@ -19,6 +19,7 @@ def render(rows: Sequence[dict[str, Any]]) -> Section:
     measured = [row for row in rows if "seconds" in row]
     cells = dict.fromkeys((row["part"], row["dtype"]) for row in measured if row["part"] in PARTS)
     tables = [headline(rows), *(contenders_table(measured, *cell) for cell in cells), limits_table(rows)]
+    tables += [profile_table(rows, dtype) for dtype in DTYPES if any(row["part"] == "profile" for row in rows)]
     absent = absent_table(rows)
     return Section(
         name="performance",

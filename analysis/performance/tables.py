@@ -2,13 +2,14 @@
 
 from typing import Any
 
+from analysis.performance import counts
 from analysis.performance.contender import REFERENCE
 from analysis.performance.ours import REFERENCE_NAME
 from analysis.performance.targets import Rows, find, right
 from ttr_numerics.report import Table, Value
-from ttr_numerics.report.notation import count
+from ttr_numerics.report.notation import count, number
 
-__all__ = ["PARTS", "absent_table", "contenders_table", "limits_table"]
+__all__ = ["PARTS", "absent_table", "contenders_table", "limits_table", "profile_table"]
 
 PARTS = {
     "ridge": "Ridge regression at every position",
@@ -83,6 +84,35 @@ def limits_table(rows: Rows) -> Table:
         f"Limits measured in the same run: {rates} (product of two matrices of order 1024), "
         f"{1e-9 * (speed or 0.0):.0f} GB/s (copy of 64 MiB, reads and writes). Flops and bytes by formula: all "
         "products and factors of the algorithm; q, k, v and o moved once.",
+    )
+
+
+def profile_table(rows: Rows, dtype: str) -> Table:
+    """Where the time of the solver goes, step by step."""
+    own = [row for row in rows if row["part"] == "profile" and row["dtype"] == dtype]
+    unit = find(rows, "ridge", REFERENCE_NAME, "numpy", dtype=dtype)
+    total = sum(row["spent"] for row in own)
+    base = counts.linear_attention(own[0]["T"], own[0]["d"], own[0]["d"]) * own[0]["heads"]
+    lines = [
+        (
+            row["step"],
+            1e3 * row["spent"],
+            100 * row["spent"] / total,
+            row["flops"] / base,
+            row["flops"] / row["spent"] / 1e9 if row["flops"] else None,
+        )
+        for row in own
+    ]
+    flops = sum(row["flops"] for row in own)
+    speed = f" Linear attention runs at {number(base / unit['seconds'] / 1e9)} GFlop/s." if unit else ""
+    return Table(
+        f"Where the time of ridge_prefixes_by_innovation goes, {dtype}",
+        ("step", "ms", "%", "flops over linear attention's", "GFlop/s"),
+        lines,
+        f"{_size(own[0])}, NumPy. Each step alone, median, times its number. All steps together have "
+        f"{number(flops / base)} times the flops of linear attention and take {number(1e3 * total)} ms.{speed} What "
+        "the solver takes beyond that is in the steps below its rate: a factor and a substitution of order 32 are short "
+        "calls of LAPACK and BLAS, and numpy.linalg factors float32 in float64.",
     )
 
 

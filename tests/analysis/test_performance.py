@@ -12,7 +12,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from analysis import performance
-from analysis.performance import clock, counts, devices, ours, problems, ridge_peers, targets, trials
+from analysis.performance import clock, counts, devices, ours, problems, profile, ridge_peers, targets, trials
 from analysis.performance.contender import NUMPY, OURS, Contender, Library, error, torch_cpu, whole_over_share
 from analysis.performance.problems import RIDGE, Size
 from ttr_numerics import exact
@@ -230,3 +230,26 @@ def test_turns_are_interleaved_and_each_gets_its_runs():
     assert [called.count(name) for name in "abc"] == [*runs, 0]
     places = [i for i, name in enumerate(called) if name == "b"]
     assert max(np.diff(places)) <= 2 * len(called) / len(places), "the runs of one are spread over those of the other"
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_the_steps_of_the_profile_are_those_of_the_solver(dtype):
+    s = drawn(dtype, Size(T=96, d=8, heads=2))
+    _, moved, _, substituted, answered, updated, state = (step.run() for step in profile.steps(s))
+    out = exact.ridge_prefixes_by_innovation(s.q, s.k, s.v, ridge=RIDGE)
+    # The same operations on the same numbers: to the bit, the chunk in the middle being the second of three.
+    assert np.array_equal(answered, out.o[:, 32:64])
+    assert np.array_equal(np.stack(state), np.stack(out.state))
+    after = exact.recursive_least_squares_by_innovation(s.q[:, :64], s.k[:, :64], s.v[:, :64], ridge=RIDGE).state
+    assert np.array_equal(updated, np.concatenate([after.P, -after.S], axis=-1))
+    assert (
+        np.array_equal(np.linalg.cholesky(np.eye(32) + moved[..., :8] @ s.k[:, 32:64].mT), factored)
+        or dtype == "float32"
+    )
+    assert substituted.shape == moved.shape
+
+
+def test_the_flops_of_the_profile_are_those_counted_for_the_solver():
+    s = drawn()
+    counted = counts.ridge_by_innovation(TINY.T, TINY.d, TINY.d)  # to the last whole flop
+    assert abs(sum(step.flops for step in profile.steps(s)) - counted) < 1
