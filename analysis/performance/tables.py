@@ -111,8 +111,8 @@ def profile_table(rows: Rows, dtype: str) -> Table:
         lines,
         f"{_size(own[0])}, NumPy. Each step alone, median, times its number. All steps together have "
         f"{number(flops / base)} times the flops of linear attention and take {number(1e3 * total)} ms.{speed} What "
-        "the solver takes beyond that is in the steps below its rate: a factor and a substitution of order 32 are short "
-        "calls of LAPACK and BLAS, and numpy.linalg factors float32 in float64.",
+        "the solver takes beyond that is in the steps below its rate: a factor and a substitution of order 32 are "
+        "short calls of LAPACK and BLAS, and numpy.linalg factors float32 in float64.",
     )
 
 

@@ -242,10 +242,6 @@ def test_the_steps_of_the_profile_are_those_of_the_solver(dtype):
     assert np.array_equal(np.stack(state), np.stack(out.state))
     after = exact.recursive_least_squares_by_innovation(s.q[:, :64], s.k[:, :64], s.v[:, :64], ridge=RIDGE).state
     assert np.array_equal(updated, np.concatenate([after.P, -after.S], axis=-1))
-    assert (
-        np.array_equal(np.linalg.cholesky(np.eye(32) + moved[..., :8] @ s.k[:, 32:64].mT), factored)
-        or dtype == "float32"
-    )
     assert substituted.shape == moved.shape
 
 

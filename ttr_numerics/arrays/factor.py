@@ -137,7 +137,7 @@ def forward_substitution(factor: Array, b: Array) -> Array:
     """
     if not array_api_compat.is_numpy_array(b) or b.dtype == object:
         return solve_triangular(factor, b)
-    n, x = factor.shape[-1], np.array(b)
+    n, x = factor.shape[-1], np.empty(b.shape, b.dtype)
     if n == 0:
         return x
     diagonal = np.zeros((-(-n // BLOCK), *factor.shape[:-2], BLOCK, BLOCK), factor.dtype)
@@ -147,8 +147,8 @@ def forward_substitution(factor: Array, b: Array) -> Array:
         diagonal[i, ..., : p.stop - p.start, : p.stop - p.start] = factor[..., p, p]
     inverse = _lower_inverse(diagonal)
     for i, p in enumerate(pieces):
-        known = x[..., p, :] - factor[..., p, : p.start] @ x[..., : p.start, :] if i else x[..., p, :]
-        x[..., p, :] = inverse[i, ..., : p.stop - p.start, : p.stop - p.start] @ known
+        known = b[..., p, :] - factor[..., p, : p.start] @ x[..., : p.start, :] if i else b[..., p, :]
+        np.matmul(inverse[i, ..., : p.stop - p.start, : p.stop - p.start], known, out=x[..., p, :])
     return x
 
 
@@ -156,8 +156,10 @@ def _lower_inverse(L: np.ndarray) -> np.ndarray:
     """L⁻¹ of order 8 by halves, [A 0; C D]⁻¹ = [A⁻¹ 0; -D⁻¹CA⁻¹ D⁻¹], all matrices of a size at once."""
     n, inverse = L.shape[-1], np.zeros_like(L)
     i = np.arange(n)
-    inverse[..., i, i] = 1 / L[..., i, i]
-    size = 1
+    even, odd, reciprocals = i[::2], i[1::2], 1 / L[..., i, i]
+    inverse[..., i, i] = reciprocals
+    inverse[..., odd, even] = -reciprocals[..., odd] * L[..., odd, even] * reciprocals[..., even]
+    size = 2
     while size < n:
         for s in range(0, n, 2 * size):
             first, second = slice(s, s + size), slice(s + size, s + 2 * size)
