@@ -7,7 +7,7 @@ from analysis.performance.contender import OURS, THEIRS
 from analysis.performance.figures import accuracy_figure, length_figure, size_figure
 from analysis.performance.ours import REFERENCE_NAME
 from analysis.performance.tables import PARTS, absent_table, contenders_table, limits_table, profile_table
-from analysis.performance.targets import DTYPES, RIDGE, Rows, find, headline, verdicts
+from analysis.performance.targets import CHOLESKY, DTYPES, RIDGE, ROOT, Rows, find, headline, verdicts
 from ttr_numerics.report import Section
 from ttr_numerics.report.notation import number
 
@@ -72,9 +72,32 @@ def _limits(rows: Rows) -> tuple[str, ...]:
         "A share multiplied up assumes that heads, columns and equal parts of the sequence cost alike. padasip and "
         "statsmodels have one output a filter: their users, too, would run one for every column and head.",
         "Memory counts NumPy's arrays, not the workspace inside LAPACK; flops are by formula, not by a counter.",
-        "float32 names the type of the data; numpy.linalg factors it in float64 inside, as the tables say.",
+        "float32 names the type of the data; numpy.linalg factors it in float64 inside, as the tables say."
+        + _square_root_in_float32(rows),
+        *_errors_beside_cholesky(rows),
         "The delta rule of transformers is its PyTorch form, not the Triton kernels it calls on a GPU.",
         *([] if on_device else ["No accelerator was found: no row is of a GPU, and none is estimated."]),
+    )
+
+
+def _square_root_in_float32(rows: Rows) -> str:
+    """Why its ratio doubles there: it computes in float64 on both types, and the unit of cost does not."""
+    own = {dtype: find(rows, "ridge", ROOT, "numpy", dtype=dtype) for dtype in DTYPES}
+    spent = {dtype: number(1e3 * row["seconds"]) for dtype, row in own.items() if row}
+    if len(spent) < len(DTYPES):
+        return ""
+    by_type = " and ".join(f"{ms} ms for {dtype}" for dtype, ms in spent.items())
+    return f" `{ROOT}` does so from end to end and takes {by_type}, of which only the unit of cost halves."
+
+
+def _errors_beside_cholesky(rows: Rows) -> tuple[str, ...]:
+    ours, theirs = (find(rows, "ridge", name, dtype="float64") for name in (RIDGE, CHOLESKY))
+    if not ours or not theirs:
+        return ()
+    times = number(ours["error"] / theirs["error"])
+    return (
+        f"The error of `{RIDGE}` is {times} times that of torch's Cholesky at every position (float64); its time "
+        "enters the ratios to the other libraries, so that what it misses of its own figure they miss too.",
     )
 
 
