@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import mpmath
@@ -502,3 +503,18 @@ def test_ridge_adjoint_is_the_derivative_in_symbols() -> None:
         # A symmetric pair of entries moves together: half of its derivative is the gradient's entry.
         factor = a if by is a else (1 + np.eye(2, dtype=int)) / sympy.Integer(2) if by is H else 1
         assert vanishes(gradient - factor * derivative(loss, by))
+
+
+def test_the_square_root_adjoint_keeps_few_states_and_finds_the_others_anew() -> None:
+    rng = np.random.default_rng(0)
+    k, v = rng.standard_normal((2, 100, 3))
+    start = exact.SquareRoot(np.eye(3), np.zeros((3, 3)))
+    gates = np.full((100, 1), -5.0)  # a chunk every token
+    chunks = root_adjoint._Chunks(k, v, gates, np.ones((100, 1)), start)
+    found = list(chunks.backwards())
+    assert [chunk.piece.start for chunk in found] == list(range(99, -1, -1))
+    assert len(chunks.kept) <= 10
+    for later, earlier in pairwise(found):
+        assert np.array_equal(np.exp(-2.5) * chunks._after(earlier), later.joint)
+    assert np.array_equal(found[-1].joint, np.exp(-2.5) * np.concatenate(start, axis=-1))
+    assert np.array_equal(np.concatenate(chunks.last, axis=-1), chunks._after(found[0]))

@@ -17,17 +17,22 @@ from ttr_numerics.arrays import (
 from ttr_numerics.axes import Moments, initial_matrix, row_ridge
 
 __all__ = [
+    "NATS",
     "Recursion",
     "SquareRoot",
     "first_root",
     "initial_recursion",
     "initial_root",
+    "largest_first",
     "positive",
     "recursion_of",
     "refuse_overflow",
     "root_of",
     "wide",
 ]
+
+
+NATS = 4.0  # of decay in a chunk by square roots: e² is the largest ratio by which its rows grow
 
 
 class Recursion(NamedTuple):
@@ -45,6 +50,13 @@ class SquareRoot(NamedTuple):
 
     R: Array
     F: Array
+
+
+def largest_first(rows: Array, d_k: int) -> Array:
+    """Rows [K | ...] by the size of their keys: reflectors lose small rows, or rows of zero, on top of larger ones."""
+    xp = namespace(rows)
+    order = xp.argsort(-xp.max(xp.abs(rows[..., :d_k]), axis=-1), axis=-1)
+    return xp.take_along_axis(rows, xp.broadcast_to(order[..., None], rows.shape), axis=-2)
 
 
 def initial_recursion(ridge: Any, initial: Recursion | None, q: Array, v: Array) -> Recursion:

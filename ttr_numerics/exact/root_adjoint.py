@@ -17,7 +17,8 @@ Gates: outputs do not change when all moments are scaled, so d log γ_s = -Σ_{i
 Reference: Giles, An extended collection of matrix derivative results, 2008; this form is derived here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from math import isqrt
 from typing import NamedTuple
 
 from ttr_numerics.arrays import (
@@ -31,12 +32,12 @@ from ttr_numerics.arrays import (
     zeros,
 )
 from ttr_numerics.exact.growth import Growth, pieces
-from ttr_numerics.exact.recursion import SquareRoot, positive
+from ttr_numerics.exact.recursion import NATS, SquareRoot, largest_first, positive
 
 __all__ = ["Later", "TokenGradients", "divided", "root_adjoint", "transposed"]
 
 CHUNK = 64
-NATS = 10.0  # as in `exact.square_root`
+TOGETHER = 64  # chunks whose rows are joined: single rows that live on leave holes in the heap
 LEAST = 2.0**-600  # stands for a weight of 0, at which the gradient is a limit: far below rounding, far above underflow
 
 
@@ -87,36 +88,66 @@ def root_adjoint(
 ) -> tuple[TokenGradients, Later]:
     """Gradients of all tokens and of (R_0, F_0), from g (..., T, d_v) of the outputs and `end(R_T, F_T)` of the state.
 
-    Keeps (R, F) before every chunk of at most 64 tokens and 10 nats of decay.
+    Keeps (R, F) before every √n-th of n chunks of at most 64 tokens and NATS of decay, and finds those between anew.
     """
     xp = namespace(q)
     w = xp.ones_like(q[..., 0]) if weights is None else xp.where(weights > LEAST, weights, LEAST + 0 * weights)
-    gate = None if log_decay is None else log_decay[..., None]
-    chunks, last = _chunks(k, v, gate, xp.sqrt(w)[..., None], start)
-    later, tokens = end(last), []
+    chunks = _Chunks(k, v, None if log_decay is None else log_decay[..., None], xp.sqrt(w)[..., None], start)
+    later, tokens, joined = end(chunks.last), [], []
     pairs_with_end = -_trace(later.Y)[..., None]
-    for chunk in reversed(chunks):
+    for chunk in chunks.backwards():
         own, later = _one_chunk(q[..., chunk.piece, :], g[..., chunk.piece, :], chunk, later)
         tokens.append(own)
-    if not tokens:
+        if len(tokens) == TOGETHER or chunk.piece.start == 0:
+            joined.append(_in_order(tokens))
+            tokens = []
+    if not joined:
         return TokenGradients(q, k, v, q[..., 0], q[..., 0]), later
-    dq, dk, dv, pairs = (concat(list(reversed(parts)), -2) for parts in zip(*tokens, strict=True))
+    dq, dk, dv, pairs = _in_order(joined)
     since = xp.flip(xp.cumulative_sum(xp.flip(pairs[..., 0], axis=-1), axis=-1), axis=-1)
     return TokenGradients(dq, dk, dv, pairs_with_end - since, pairs[..., 0] / w), later
 
 
-def _chunks(
-    k: Array, v: Array, log_decay: Array | None, root: Array, start: SquareRoot
-) -> tuple[list[_Chunk], SquareRoot]:
-    joint, d_k, chunks = concat(list(start), -1), k.shape[-1], []
-    for piece in pieces(k.shape[-2], CHUNK, log_decay, NATS) if k.shape[-2] else ():
-        growth = Growth(0 * root[..., piece, :] if log_decay is None else log_decay[..., piece, :])
-        factor = root[..., piece, :] * growth.rows
-        rows = factor * concat([k[..., piece, :], v[..., piece, :]], -1)
-        joint = growth.first * joint
-        chunks.append(_Chunk(piece, growth, factor, rows, joint))
-        joint = growth.end * positive(triangularised(concat([rows, joint], -2), d_k))
-    return chunks, SquareRoot(joint[..., :d_k], joint[..., d_k:])
+def _in_order(parts: list[tuple[Array, ...]]) -> tuple[Array, ...]:
+    """Rows found last first, joined first to last."""
+    return tuple(concat(list(reversed(rows)), -2) for rows in zip(*parts, strict=True))
+
+
+class _Chunks:
+    """All chunks of the sequence, last first, from few states that are kept; `last` is (R, F) after all of them."""
+
+    def __init__(self, k: Array, v: Array, log_decay: Array | None, root: Array, start: SquareRoot) -> None:
+        self.k, self.v, self.log_decay, self.root = k, v, log_decay, root
+        self.pieces = list(pieces(k.shape[-2], CHUNK, log_decay, NATS)) if k.shape[-2] else []
+        self.stride = isqrt(len(self.pieces)) + 1
+        self.kept: list[Array] = []
+        joint = concat(list(start), -1)
+        for number, piece in enumerate(self.pieces):
+            if number % self.stride == 0:
+                self.kept.append(joint)
+            joint = self._after(self._chunk(piece, joint))
+        self.last = SquareRoot(joint[..., : k.shape[-1]], joint[..., k.shape[-1] :])
+
+    def backwards(self) -> Iterator[_Chunk]:
+        """Each chunk with the state before it."""
+        for number, joint in reversed(list(enumerate(self.kept))):
+            found = []
+            for piece in self.pieces[number * self.stride : (number + 1) * self.stride]:
+                found.append(self._chunk(piece, joint))
+                joint = self._after(found[-1])
+            yield from reversed(found)
+
+    def _chunk(self, piece: slice, joint: Array) -> _Chunk:
+        root = self.root[..., piece, :]
+        growth = Growth(0 * root if self.log_decay is None else self.log_decay[..., piece, :])
+        factor = root * growth.rows
+        rows = factor * concat([self.k[..., piece, :], self.v[..., piece, :]], -1)
+        return _Chunk(piece, growth, factor, rows, growth.first * joint)
+
+    def _after(self, chunk: _Chunk) -> Array:
+        d_k = self.k.shape[-1]
+        stacked = largest_first(concat([chunk.rows, chunk.joint], -2), d_k)
+        return chunk.growth.end * positive(triangularised(stacked, d_k))
 
 
 def _one_chunk(Q: Array, G: Array, chunk: _Chunk, later: Later) -> tuple[tuple[Array, ...], Later]:
@@ -163,7 +194,8 @@ def _whitened(Q: Array, rows: Array, R: Array, F: Array) -> tuple[Array, Array, 
 def _orthogonal(K: Array, R: Array) -> tuple[Array, Array, Array]:
     """R₊, a and N of [K; R] = [a; N] R₊, the same R₊ as where (R, F) is carried on."""
     (C, d_k), zero = K.shape[-2:], zeros(R, (*R.shape[:-2], 1, 1))
-    reduced = positive(triangularised(concat([concat([K, R], -2), eye(R, C + d_k) + zero], -1), d_k))
+    stacked = concat([concat([K, R], -2), eye(R, C + d_k) + zero], -1)
+    reduced = positive(triangularised(largest_first(stacked, d_k), d_k))
     return reduced[..., :d_k], transposed(reduced[..., d_k : d_k + C]), transposed(reduced[..., d_k + C :])
 
 

@@ -41,7 +41,7 @@ from ttr_numerics.exact.adjoint import differentiable
 from ttr_numerics.exact.growth import Growth, pieces
 from ttr_numerics.exact.inputs import check_solvable
 from ttr_numerics.exact.prefix_solutions import last_moments
-from ttr_numerics.exact.recursion import SquareRoot, first_root, initial_root, positive, wide
+from ttr_numerics.exact.recursion import NATS, SquareRoot, first_root, initial_root, largest_first, positive, wide
 from ttr_numerics.exact.recursive_adjoint import moments_adjoint, square_root_adjoint
 
 __all__ = [
@@ -54,7 +54,6 @@ __all__ = [
 
 CHUNK = 64  # and at most d_k: longer chunks lose digits where queries repeat keys, 4 to 28 times at 2 to 4 d_k
 SHORTEST = 8  # whatever d_k
-NATS = 4.0  # of decay in a chunk: e² is the largest ratio by which its rows grow
 SMALL = 100.0  # of ‖A‖²: both Cholesky factors have a condition number of at most √101
 
 
@@ -153,16 +152,9 @@ def _one_chunk(Q: Array, rows: Array, joint: Array, growth: Growth | None) -> tu
         after = after if growth is None else growth.end * after
     else:
         update = _by_reflectors(A, B, residual)
-        stacked = _largest_first(concat([rows, joint], -2), d_k)
+        stacked = largest_first(concat([rows, joint], -2), d_k)
         after = triangularised(stacked if growth is None else growth.end * stacked, d_k)
     return answer + update, after
-
-
-def _largest_first(rows: Array, d_k: int) -> Array:
-    """Rows [K | ...] by the size of their keys: reflectors lose small rows, or rows of zero, on top of larger ones."""
-    xp = namespace(rows)
-    order = xp.argsort(-xp.max(xp.abs(rows[..., :d_k]), axis=-1), axis=-1)
-    return xp.take_along_axis(rows, xp.broadcast_to(order[..., None], rows.shape), axis=-2)
 
 
 def _by_reflectors(A: Array, B: Array, residual: Array) -> Array:
