@@ -24,8 +24,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from ttr_numerics.arrays import Array, concat, eye, namespace, zeros
-from ttr_numerics.arrays.factor import unit_forward_substitution
+from ttr_numerics.arrays import Array, concat, eye, namespace, unit_forward_substitution, zeros
 from ttr_numerics.axes import Output
 
 __all__ = ["Rows", "chunk_parallel", "sequential"]

@@ -14,8 +14,9 @@ from ttr_numerics.arrays.factor import (
     name_slices,
     solve_posdef,
     solve_triangular,
+    unit_forward_substitution,
 )
-from ttr_numerics.arrays.gradient import Adjoint, with_adjoint
+from ttr_numerics.arrays.gradient import Adjoint, untracked, with_adjoint
 from ttr_numerics.arrays.library import (
     Array,
     all_finite,
@@ -57,7 +58,9 @@ __all__ = [
     "square_distances",
     "to_numpy",
     "triangularised",
+    "unit_forward_substitution",
     "unit_roundoff",
+    "untracked",
     "with_adjoint",
     "zeros",
 ]

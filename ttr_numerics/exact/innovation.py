@@ -37,6 +37,7 @@ from ttr_numerics.exact.inputs import check_solvable
 from ttr_numerics.exact.prefix_solutions import initial_moments, last_moments
 from ttr_numerics.exact.recursion import Recursion, initial_recursion, refuse_overflow
 from ttr_numerics.exact.recursive_adjoint import recursion_adjoint
+from ttr_numerics.exact.weights import root_weights
 
 __all__ = [
     "CHUNK",
@@ -92,7 +93,7 @@ def ridge_prefixes_by_innovation(
     check_solvable(q=q, k=k, v=v, weights=weights, log_decay=log_decay)
     if log_decay is not None:
         raise ValueError("log_decay: expected None (innovations share one regulariser), got an array")
-    root = None if weights is None else namespace(q).sqrt(per_token("weights", weights, q))
+    root = root_weights(weights, q)
     o, _ = innovation_prefixes(q, k, v, None, root, _start(ridge, initial_state, q, v))
     return Output(o, last_moments(k, v, weights, initial_state))
 
@@ -113,7 +114,7 @@ def recursive_least_squares_by_innovation(
     check_solvable(q=q, k=k, v=v, weights=weights, log_decay=log_decay)
     start = initial_recursion(ridge, initial_state, q, v)
     gate = None if log_decay is None else per_token("log_decay", log_decay, q)
-    root = None if weights is None else namespace(q).sqrt(per_token("weights", weights, q))
+    root = root_weights(weights, q)
     with quiet():
         o, state = innovation_prefixes(q, k, v, gate, root, start)
     refuse_overflow(state.P)

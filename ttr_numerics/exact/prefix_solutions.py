@@ -16,7 +16,7 @@ from ttr_numerics.axes import Moments, Output, check_sequence, initial_matrix, p
 from ttr_numerics.exact.inputs import check_solvable
 from ttr_numerics.recurrence import Rows, chunk_parallel
 
-__all__ = ["answered", "initial_moments", "last_moments", "solutions_by"]
+__all__ = ["answered", "gates_and_weights", "initial_moments", "last_moments", "solutions_by"]
 
 CHUNK = 32
 
@@ -39,7 +39,7 @@ def answered(
     check_sequence(q, k, v)
     check_solvable(q=q, k=k, v=v, weights=weights, log_decay=log_decay)
     H, G = initial_moments(initial_state, q, v)
-    gate, weight = _gates(q, log_decay, weights)
+    gate, weight = gates_and_weights(q, log_decay, weights)
     (u,), H = solve([q], k, weight, gate, row_ridge(ridge, q), H)
     o, G = chunk_parallel(_weighted, G, CHUNK, u, k, v, weight, *(() if log_decay is None else (gate,)))
     return Output(o, Moments(H, G))
@@ -59,13 +59,13 @@ def solutions_by(
 ) -> tuple[Array, Array]:
     """u_t = A_t⁻¹ q_t,  z_t = A_t⁻¹ (G_t g_t), both (..., T, d_k) by one call of `solve`."""
     H, G = initial_moments(initial_state, q, v)
-    gate, weight = _gates(q, log_decay, weights)
+    gate, weight = gates_and_weights(q, log_decay, weights)
     moved = chunk_parallel(_weighted, namespace(G).matrix_transpose(G), CHUNK, g, v, k, weight, gate).o
     (u, z), _ = solve([q, moved], k, weight, gate, row_ridge(ridge, q), H)
     return u, z
 
 
-def _gates(q: Array, log_decay: Array | None, weights: Array | None) -> tuple[Array, Array]:
+def gates_and_weights(q: Array, log_decay: Array | None, weights: Array | None) -> tuple[Array, Array]:
     """log_decay and weights (..., T, 1), 0 and 1 where there are none."""
     xp, scalar = namespace(q), q[..., 0]
     gate = per_token("log_decay", xp.zeros_like(scalar) if log_decay is None else log_decay, q)

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-from ttr_numerics.arrays import Array, namespace, quiet
-from ttr_numerics.arrays.gradient import untracked
+from ttr_numerics.arrays import Array, namespace, quiet, untracked
 from ttr_numerics.axes import Output, check_sequence, per_token
 from ttr_numerics.exact.adjoint import differentiable
 from ttr_numerics.exact.innovation import recursive_least_squares_by_innovation
 from ttr_numerics.exact.inputs import check_solvable
+from ttr_numerics.exact.prefix_solutions import gates_and_weights
 from ttr_numerics.exact.recursion import Recursion, initial_recursion, recursion_of, refuse_overflow, root_of
 from ttr_numerics.exact.recursive_adjoint import recursion_adjoint
 from ttr_numerics.exact.ridge_prefixes import keeps_half_of_the_digits
@@ -108,9 +108,7 @@ def recursive_least_squares_by_tokens(
     """
     check_sequence(q, k, v)
     check_solvable(q=q, k=k, v=v, weights=weights, log_decay=log_decay)
-    xp, scalar = namespace(q), q[..., 0]
-    gate = per_token("log_decay", xp.zeros_like(scalar) if log_decay is None else log_decay, q)
-    weight = per_token("weights", xp.ones_like(scalar) if weights is None else weights, q)
+    gate, weight = gates_and_weights(q, log_decay, weights)
     with quiet():
         o, state = sequential(_update, initial_recursion(ridge, initial_state, q, v), q, k, v, gate, weight)
     refuse_overflow(state.P)

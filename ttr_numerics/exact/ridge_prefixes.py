@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from ttr_numerics.arrays import Array, namespace, quiet, to_numpy, unit_roundoff
-from ttr_numerics.arrays.gradient import untracked
+from ttr_numerics.arrays import Array, namespace, quiet, to_numpy, unit_roundoff, untracked
 from ttr_numerics.axes import Moments, Output, check_sequence, per_token, row_ridge
 from ttr_numerics.exact.chebyshev import NATS, ridge_prefixes_by_chebyshev
 from ttr_numerics.exact.growth import pieces

@@ -5,6 +5,8 @@ The state is R, upper triangular with R'R = H + Λ, and F = R S: no inverse, no 
     [A | B] = R⁻ᵀ [K' | Q'];    [I; A] = [Q₁; Q₂] L' (QR);    O = B'F + tril((Q₂'B)') L⁻¹ (V - A'F);
     [R | F] ← the leading rows of Q'[K V; R F], Q from the QR of [K; R].
 
+Rows are sorted before that last QR, the largest first: reflectors lose small rows on top of large ones.
+
 Three places decide the accuracy. K R⁻¹ R⁻ᵀ would square the condition number. L⁻¹(A'B) for Q₂'B would lose queries that
 repeat keys, where A is large and L hides it. Q₁'V - Q₂'F for L⁻¹(V - A'F) would lose values that fit.
 

@@ -7,7 +7,7 @@ reset) and -50 a token are both exact.
 from ttr_numerics.arrays import Array, namespace, positions
 from ttr_numerics.axes import per_token
 
-__all__ = ["Ageing", "prefix_weights"]
+__all__ = ["Ageing", "prefix_weights", "root_weights"]
 
 
 def prefix_weights(log_decay: Array) -> Array:
@@ -20,6 +20,11 @@ def prefix_weights(log_decay: Array) -> Array:
            [0.25, 0.5 , 1.  ]])
     """
     return _pairwise(log_decay[..., None])[..., 0]
+
+
+def root_weights(weights: Array | None, q: Array) -> Array | None:
+    """√w (..., T, 1), by which the rows of a weighted least-squares problem are scaled; None where all are 1."""
+    return None if weights is None else namespace(q).sqrt(per_token("weights", weights, q))
 
 
 class Ageing:
