@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from tests.verdict.test_words import inputs, taken
 from ttr_numerics import arrays, catalogue, exact, layers
 from ttr_numerics.arrays import LinAlgError, to_numpy
 from ttr_numerics.exact.cuda import correlation_prefixes_by_kernel, ridge_prefixes_by_kernel
@@ -48,9 +47,7 @@ pytestmark = pytest.mark.gpu
 @pytest.mark.parametrize("row", catalogue(), ids=lambda row: row.name)
 @pytest.mark.parametrize("side", ["layer", "partner"])
 def test_both_sides_of_every_pairing_answer_on_the_device_as_numpy_does(row, side, on_device):
-    given = taken(row, inputs(dtype=np.float64))
-    if row.name == "mesa":
-        given["ridge"] = 0.25
+    given = row.example(np.random.default_rng(0))
     moved = {name: on_device(x) if isinstance(x, np.ndarray) else x for name, x in given.items()}
     function = getattr(row, side)
     o = function(**moved).o

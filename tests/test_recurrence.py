@@ -1,5 +1,6 @@
 """The chunk-parallel form is the recurrence: proved on symbols, to rounding at hostile gates, in bounded memory."""
 
+import inspect
 import tracemalloc
 
 import numpy as np
@@ -7,27 +8,37 @@ import pytest
 import scipy.linalg
 import torch
 
-from tests.layers.test_chunked import arguments
-from tests.layers.test_identities import equal, symbol_array
 from tests.verdict.test_words import inputs
 from ttr_numerics import layers, recurrence
 from ttr_numerics.arrays import to_numpy
 from ttr_numerics.arrays.factor import unit_forward_substitution
+from ttr_numerics.derivations import Equation, negative, positive, symbolic
 from ttr_numerics.layers import chunked
 from ttr_numerics.precision import FORMATS
 from ttr_numerics.tolerance import rounding, row_norms
 
+NAMES = ["linear_attention", "gated_linear_attention", "delta_rule", "gated_delta_rule"]
 GATED = ["gated_delta_rule", "gated_linear_attention"]
 
 
+def arguments(name, a):
+    """What the layer called `name` takes of `a`."""
+    return {n: a[n] for n in inspect.signature(getattr(layers, name)).parameters if n in a}
+
+
+def equal(x, y):
+    """Whether every entry of x - y simplifies to 0."""
+    return Equation("equal", "x", x, y).holds()
+
+
 @pytest.mark.parametrize("channels", [False, True])
-@pytest.mark.parametrize("name", chunked.__all__)
+@pytest.mark.parametrize("name", NAMES)
 def test_on_symbols_the_two_forms_are_one(name, channels):
     T, d_k, d_v = 3, 2, 1
-    a = {"q": symbol_array("q", T, d_k), "k": symbol_array("k", T, d_k), "v": symbol_array("v", T, d_v)}
-    gate = symbol_array("g", T, d_k, negative=True) if channels else symbol_array("g", T, negative=True)
-    a |= {"beta": symbol_array("b", T, positive=True), "log_decay": gate}
-    given = arguments(name, a) | {"initial_state": symbol_array("s", d_k, d_v)}
+    q, k, v, S0 = symbolic(T, d_k, d_v)
+    gate = negative("g", T, d_k) if channels else negative("g", T)
+    a = {"q": q, "k": k, "v": v, "beta": positive("b", T), "log_decay": gate}
+    given = arguments(name, a) | {"initial_state": S0}
     parallel, sequential = getattr(chunked, name)(**given, chunk=2), getattr(layers, name)(**given)
     assert equal(parallel.o, sequential.o)
     assert equal(parallel.state, sequential.state)
@@ -97,7 +108,7 @@ def test_a_gate_one_token_late_is_seen(name):
     assert (error[:, 8:] > bound.bound[:, 8:]).all()
 
 
-@pytest.mark.parametrize("name", chunked.__all__)
+@pytest.mark.parametrize("name", NAMES)
 def test_every_dtype_keeps_its_own_rounding_at_a_ragged_length(name, library):
     a = {n: x[:, :21] for n, x in inputs(dtype=np.float64).items() if x.ndim}
     a["v"] = np.concatenate([a["v"], a["v"][..., :3]], axis=-1)  # d_v = 11, d_k = 8
@@ -109,7 +120,7 @@ def test_every_dtype_keeps_its_own_rounding_at_a_ragged_length(name, library):
     assert (row_norms(to_numpy(out.o).astype(np.float64) - bound.reference) <= bound.bound).all()
 
 
-@pytest.mark.parametrize("name", chunked.__all__)
+@pytest.mark.parametrize("name", NAMES)
 def test_no_token_hands_the_state_on_and_one_token_is_the_step(name, library):
     a = library.arrays(arguments(name, inputs(dtype=np.float64)))
     form = getattr(chunked, name)
@@ -121,7 +132,7 @@ def test_no_token_hands_the_state_on_and_one_token_is_the_step(name, library):
     assert tuple(form(**one, initial_state=state).o.shape) == (2, 1, 8)
 
 
-@pytest.mark.parametrize("name", chunked.__all__)
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("batch", [(), (2,), (1, 2)])
 def test_groups_of_chunks_are_invisible(name, batch, monkeypatch):
     a = {n: x.reshape((*batch, *x.shape[1:])) if batch else x[0] for n, x in inputs(dtype=np.float64).items() if x.ndim}
@@ -133,7 +144,7 @@ def test_groups_of_chunks_are_invisible(name, batch, monkeypatch):
 
 
 @pytest.mark.parametrize("channels", [False, True])
-@pytest.mark.parametrize("name", chunked.__all__)
+@pytest.mark.parametrize("name", NAMES)
 def test_gradients_match_finite_differences(name, channels):
     a = {n: x[0, :5] for n, x in inputs(dtype=np.float64).items() if x.ndim}
     a |= {n: a[n][:, :2] for n in "qkv"}
@@ -183,7 +194,7 @@ def test_a_million_tokens_need_the_memory_of_one_piece():
     assert whole > 2 * one, "the measure sees memory that grows"
 
 
-@pytest.mark.parametrize("name", chunked.__all__)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_stream_of_ragged_pieces_is_the_single_call(name):
     given = arguments(name, inputs(dtype=np.float64))
     form, outputs, state = getattr(chunked, name), [], None

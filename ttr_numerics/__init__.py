@@ -7,13 +7,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ttr_numerics import exact, features, layers, measure, tasks
+    from ttr_numerics import choices, exact, features, layers, measure, tasks
     from ttr_numerics.convention import Convention
     from ttr_numerics.pairs import catalogue
     from ttr_numerics.verdict import check
 
 __version__ = "0.1.0"
-__all__ = ["Convention", "catalogue", "check", "exact", "features", "layers", "measure", "tasks"]
+__all__ = ["Convention", "catalogue", "check", "choices", "exact", "features", "layers", "measure", "tasks"]
 
 _HOME = {"Convention": "ttr_numerics.convention", "catalogue": "ttr_numerics.pairs", "check": "ttr_numerics.verdict"}
 

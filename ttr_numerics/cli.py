@@ -56,6 +56,15 @@ def _parser() -> argparse.ArgumentParser:
     layers = commands.add_parser("layers", help="print the catalogue: every layer and the regression it is")
     layers.add_argument("--json", action="store_true", help="the catalogue as JSON")
     layers.set_defaults(run=_layers)
+    derive = commands.add_parser(
+        "derive",
+        help="print the derivation of a layer, proved in symbols while you wait",
+        description="Print what a layer is, as equations between its own code on symbols and the closed form.",
+        epilog="Exit status: 0 every equation proved, 1 one was not, 2 bad usage.",
+    )
+    derive.add_argument("layer", help="a name from `ttr layers`")
+    derive.add_argument("--latex", action="store_true", help="as a LaTeX fragment")
+    derive.set_defaults(run=_derive)
     return parser
 
 
@@ -109,6 +118,16 @@ def _layers(arguments: argparse.Namespace) -> int:
 
     print(json.dumps(catalogue_json(catalogue()), indent=1) if arguments.json else catalogue_text(catalogue()))
     return 0
+
+
+def _derive(arguments: argparse.Namespace) -> int:
+    from ttr_numerics.derivations.text import as_latex, as_text
+    from ttr_numerics.pairs import pairing
+
+    row = pairing(arguments.layer)
+    derivation = row.derivation()
+    print((as_latex if arguments.latex else as_text)(row.name, derivation))
+    return 1 if derivation.failures() else 0
 
 
 if __name__ == "__main__":

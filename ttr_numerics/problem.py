@@ -15,7 +15,8 @@ import ml_dtypes
 import numpy as np
 from safetensors import SafetensorError, deserialize
 
-from ttr_numerics.pairs import Pairing
+from ttr_numerics.arguments import QUERIES, Argument, Domain
+from ttr_numerics.pairs import Pairing, catalogue
 from ttr_numerics.precision import FORMATS
 
 __all__ = ["Problem", "ProblemError", "check_dtypes", "describe", "read_arrays", "rename_aliases"]
@@ -31,7 +32,6 @@ _ALIASES = {
     "v": ("value", "values", "V"),
     "o": ("out", "output", "outputs", "O", "context", "ctx", "attn_output"),
 }
-_OURS = {"log_decay", "beta", "ridge", "initial_state", *_ALIASES, *(a for names in _ALIASES.values() for a in names)}
 # What zipfile, zlib, NumPy's header parser and safetensors raise on a damaged file.
 _UNREADABLE = (OSError, EOFError, KeyError, RuntimeError, struct.error, zlib.error, zipfile.BadZipFile, SafetensorError)
 _LOW = {np.dtype(ml_dtypes.bfloat16): "bfloat16"}
@@ -60,14 +60,12 @@ class Problem:
         output_dtype = dtype_name("o", np.asarray(used["o"]))
         arrays: dict[str, Any] = {name: _float64(name, x) for name, x in used.items()}
         _check_shapes(row, arrays)
-        for name, x in arrays.items():
-            _check_values(name, x)
-        o = arrays.pop("o")
-        if "ridge" in arrays:
-            q = arrays["q"]
-            full = (*q.shape[:-2], q.shape[-1])
-            arrays["ridge"] = np.broadcast_to(arrays["ridge"], full) if arrays["ridge"].ndim else float(arrays["ridge"])
-        return cls(row, arrays, o, output_dtype)
+        _check_values(QUERIES, arrays["q"])
+        for x in row.arguments:
+            if x.name in arrays:
+                _check_values(x, arrays[x.name])
+                arrays[x.name] = _as_taken(x, arrays[x.name], arrays["q"].shape[:-2])
+        return cls(row, arrays, arrays.pop("o"), output_dtype)
 
 
 def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
@@ -101,7 +99,7 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
             except ValueError as error:
                 if "pickle" not in str(error).lower():
                     raise
-                if name in _OURS:
+                if name in _ours():
                     raise ProblemError(f"{name}: expected a plain array, got pickled objects, not loaded") from error
     return arrays
 
@@ -114,9 +112,15 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
     for name, entry in deserialize(path.read_bytes()):
         if entry["dtype"] in kinds:
             arrays[name] = np.frombuffer(entry["data"], dtype=kinds[entry["dtype"]]).reshape(entry["shape"])
-        elif name in _OURS:
+        elif name in _ours():
             raise ProblemError(f"{name}: expected a real floating dtype, got {entry['dtype']}")
     return arrays
+
+
+def _ours() -> set[str]:
+    """Every name under which an array of some layer, or an alias of it, may be stored."""
+    named = {x.name for row in catalogue() for x in row.arguments}
+    return {*named, *_ALIASES, *(alias for names in _ALIASES.values() for alias in names)}
 
 
 def rename_aliases(arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[str]]:
@@ -169,56 +173,84 @@ def check_dtypes(arrays: Mapping[str, Any]) -> None:
 
 def _float64(name: str, x: Any) -> np.ndarray:
     array = np.asarray(x)
-    if name == "ridge" and array.ndim == 0 and array.dtype.kind in "iu":
+    if array.ndim == 0 and array.dtype.kind in "iu":  # a number: a ridge, a count
         return array.astype(np.float64)
     dtype_name(name, array)
     return array.astype(np.float64)
 
 
 def _check_shapes(row: Pairing, arrays: Mapping[str, np.ndarray]) -> None:
-    q, v = arrays["q"], arrays["v"]
+    """Shapes as the row's arguments declare them, after q's batch axes, which arrays below T may leave out."""
+    q = arrays["q"]
     for name in ("q", "k", "v", "o"):
         if arrays[name].ndim < 2 or 0 in arrays[name].shape:
             raise ProblemError(f"{name}: expected shape (..., T, d) without an empty axis, got {arrays[name].shape}")
-    batch, d_k, d_v = q.shape[:-1], q.shape[-1], v.shape[-1]
-    expected = {
-        "k": [q.shape],
-        "v": [(*batch, d_v)],
-        "o": [(*batch, d_v)],
-        "beta": [batch],
-        "log_decay": [batch] if row.name == "mesa" else [batch, q.shape],
-        "initial_state": [(*batch[:-1], d_k, d_v)],
-    }
-    for name, shapes in expected.items():
-        if name in arrays and arrays[name].shape not in shapes:
-            wanted = " or ".join(str(tuple(int(n) for n in s)) for s in shapes)
-            hint = ""
-            if name in ("k", "v") and arrays[name].ndim >= 3 and q.ndim >= 3 and arrays[name].shape[-3] < q.shape[-3]:
-                hint = "; if heads are grouped, say so (--grouped-heads)"
-            raise ProblemError(f"{name}: expected shape {wanted}, got {arrays[name].shape}{hint}")
-    if "ridge" in arrays and arrays["ridge"].ndim:
-        full, got = (*batch[:-1], d_k), arrays["ridge"].shape
-        fits = len(got) <= len(full) and got[-1] == d_k
-        if not fits or any(n not in (1, m) for n, m in zip(got[::-1], full[::-1], strict=False)):
-            raise ProblemError(f"ridge: expected a number or shape {full} (batch axes may be left out), got {got}")
+    batch, axes = q.shape[:-2], {"T": q.shape[-2], "d_k": q.shape[-1]}
+    for x in row.arguments:
+        if x.name in arrays:
+            _bind(x, arrays[x.name].shape, len(batch), axes)
+            if not any(_fits(arrays[x.name].shape, batch, shape, x) for shape in x.sizes(axes)):
+                raise ProblemError(_misfit(x, [(*batch, *s) for s in x.sizes(axes)], arrays[x.name].shape, q.shape))
+    expected = (*q.shape[:-1], arrays["v"].shape[-1])
+    if arrays["o"].shape != expected:
+        raise ProblemError(f"o: expected shape {expected}, got {arrays['o'].shape}")
 
 
-def _check_values(name: str, x: np.ndarray) -> None:
-    """Inputs are finite (log_decay may be -inf, at most 0; ridge is not negative). The output may be anything."""
-    if name == "o":
+def _as_taken(x: Argument, array: np.ndarray, batch: tuple[int, ...]) -> Any:
+    """A number as a number (a count as an int); an array without a time axis over the whole batch."""
+    if not array.ndim:
+        return int(array) if x.domain is Domain.COUNT else float(array)
+    if "T" in x.shapes[0]:
+        return array
+    own = len(next(shape for shape in reversed(x.shapes)))
+    return np.broadcast_to(array, (*batch, *array.shape[array.ndim - own :]))
+
+
+def _bind(x: Argument, got: tuple[int, ...], batch: int, axes: dict[str, int]) -> None:
+    """Lengths of the axes that `x` is the first to have, from its own shape where that has as many axes."""
+    for shape in x.shapes:
+        if len(got) == batch + len(shape):
+            for name, length in zip(shape, got[batch:], strict=True):
+                axes.setdefault(name, length)
+        for name in shape:
+            axes.setdefault(name, 1)
+
+
+def _fits(got: tuple[int, ...], batch: tuple[int, ...], shape: tuple[int, ...], x: Argument) -> bool:
+    """Exactly the batch axes and `shape`; a number, or an array without a time axis, broadcasts over the batch."""
+    if not shape:
+        return not got
+    if "T" in x.shapes[0]:
+        return got == (*batch, *shape)
+    leading = got[: len(got) - len(shape)]
+    return (
+        got[len(leading) :] == shape
+        and all(n in (1, m) for n, m in zip(leading[::-1], batch[::-1], strict=False))
+        and len(leading) <= len(batch)
+    )
+
+
+def _misfit(x: Argument, shapes: list[tuple[int, ...]], got: tuple[int, ...], q: tuple[int, ...]) -> str:
+    """The sentence of a wrong shape, with a hint where grouped heads would explain it."""
+    wanted = " or ".join(["a number"] * x.is_number + ["shape " + str(s) for s in shapes[x.is_number :]])
+    grouped = x.name in ("k", "v") and len(got) >= 3 and len(q) >= 3 and got[-3] < q[-3]
+    hint = "; if heads are grouped, say so (--grouped-heads)" if grouped else ""
+    return f"{x.name}: expected {wanted}, got {got}{hint}"
+
+
+def _check_values(x: Argument, array: np.ndarray) -> None:
+    """Entries as the argument's domain allows them."""
+    bad = x.domain.outside(array)
+    if not bad.any():
         return
-    bad = np.isnan(x) | (x == np.inf) if name == "log_decay" else ~np.isfinite(x)
-    if bad.any():
-        where = _first(bad)
-        raise ProblemError(
-            f"{name}: expected finite entries, got {x[where]} first at {where} ({int(bad.sum())} in all)"
-        )
-    if name == "log_decay" and (x > 0).any():
-        where, linear = _first(x > 0), bool(np.all((x >= 0) & (x <= 1)))
-        hint = "; all lie in [0, 1]: linear gates? give their natural logarithm" if linear else ""
-        raise ProblemError(f"log_decay: expected at most 0 (a natural logarithm), got {x[where]:.6g} at {where}{hint}")
-    if name == "ridge" and (x < 0).any():
-        raise ProblemError(f"ridge: expected at least 0, got {x.min():.6g}")
+    where = _first(bad)
+    hint = ""
+    if x.domain is Domain.LOG_GATE and bool(np.all((array >= 0) & (array <= 1))):
+        hint = "; all lie in [0, 1]: linear gates? give their natural logarithm"
+    finite = "finite entries" if not np.isfinite(array[where]) else x.domain.value
+    raise ProblemError(
+        f"{x.name}: expected {finite}, got {array[where]:.6g} first at {where} ({int(bad.sum())} in all){hint}"
+    )
 
 
 def _first(mask: np.ndarray) -> tuple[int, ...]:

@@ -139,7 +139,8 @@ def _same_format(layer: Layer, stored: Mapping[str, Any], arithmetic: Format) ->
 def _storage(reference: np.ndarray, stored: Mapping[str, Any], arithmetic: Format, output: Format) -> np.ndarray:
     """Rounding the output to a coarser format, and values lost to underflow."""
     final = output.u * row_norms(reference) if output.u > arithmetic.u else 0.0
-    operands = np.sum(np.abs(stored["q"]), axis=-1) + np.cumsum(row_norms(stored["v"]), axis=-1)
+    values = row_norms(stored["v"]).reshape(*stored["q"].shape[:-1], -1).sum(axis=-1)  # a token may bring several
+    operands = np.sum(np.abs(stored["q"]), axis=-1) + np.cumsum(values, axis=-1)
     return final + np.sqrt(reference.shape[-1]) * (output.floor + arithmetic.floor * operands)
 
 

@@ -27,44 +27,40 @@ def inputs(seed=0, dtype=np.float32, heads=2):
     return {name: x.astype(dtype) for name, x in arrays.items()}
 
 
-def taken(row, arrays):
-    """What the layer of `row` takes of `arrays`."""
-    return {name: arrays[name] for name in ("q", "k", "v", *row.arrays)}
-
-
-def output(row, arrays):
-    """The layer's own output as a stranger's array."""
-    given = taken(row, arrays)
-    return row.layer(**{n: float(x) if n == "ridge" else x for n, x in given.items()}).o
+def example(row, dtype=np.float32):
+    """Generic arguments of the row's layer, arrays in one dtype, and its own output as a stranger's array."""
+    drawn = row.example(np.random.default_rng(0), T=T, d_k=D, d_v=D)
+    arrays = {n: x.astype(dtype) if isinstance(x, np.ndarray) else x for n, x in drawn.items()}
+    return arrays, np.asarray(row.layer(**arrays).o)
 
 
 @pytest.mark.parametrize("row", catalogue(), ids=lambda row: row.name)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_the_layer_itself_is_rounding(row, dtype):
-    arrays = inputs(dtype=dtype)
-    verdict = check(output(row, arrays), row.name, **taken(row, arrays))
+    arrays, o = example(row, dtype)
+    verdict = check(o, row.name, **arrays)
     assert verdict.word is Word.ROUNDING, verdict.reasons
 
 
 @pytest.mark.parametrize("row", catalogue(), ids=lambda row: row.name)
 def test_zeros_never_pass(row):
-    arrays = inputs()
-    verdict = check(np.zeros_like(arrays["v"]), row.name, **taken(row, arrays))
+    arrays, o = example(row)
+    verdict = check(np.zeros_like(o), row.name, **arrays)
     assert verdict.status == 1
     assert "zero everywhere" in verdict.reasons[0]
 
 
 @pytest.mark.parametrize("row", catalogue(), ids=lambda row: row.name)
 def test_float16_arithmetic_judged_as_float32_is_wrong(row):
-    arrays = inputs(dtype=np.float16)
-    verdict = check(output(row, arrays).astype(np.float32), row.name, **taken(row, arrays))
+    arrays, o = example(row, np.float16)
+    verdict = check(o.astype(np.float32), row.name, **arrays)
     assert verdict.status == 1
 
 
 @pytest.mark.parametrize("row", catalogue(), ids=lambda row: row.name)
 def test_float16_arithmetic_declared_as_such_is_not_wrong(row):
-    arrays = inputs(dtype=np.float16)
-    verdict = check(output(row, arrays), row.name, **taken(row, arrays))
+    arrays, o = example(row, np.float16)
+    verdict = check(o, row.name, **arrays)
     assert verdict.status != 1, verdict.reasons
 
 
@@ -137,7 +133,7 @@ def test_a_dropped_initial_state_is_named():
 
 def test_nan_in_the_output_is_a_wrong_output_and_says_where():
     a = inputs()
-    o = output(catalogue()[0], a)
+    o = layers.linear_attention(a["q"], a["k"], a["v"]).o
     o[1, 30, 2] = np.nan
     verdict = check(o, "linear_attention", q=a["q"], k=a["k"], v=a["v"])
     assert verdict.status == 1

@@ -69,8 +69,18 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
         if row is not problem.row and set(row.arrays) <= set(problem.arrays):
             taken = {"q", "k", "v", *row.arrays, *row.optional}
             arrays = {n: x for n, x in problem.arrays.items() if n in taken}
-            if row.name != "mesa" or np.ndim(arrays.get("log_decay", 0.0)) < arrays["q"].ndim:
+            if _accepts(row, arrays):
                 yield _whole(row, arrays, Word.OTHER_LAYER, row.name)
+
+
+def _accepts(row: Pairing, arrays: dict[str, Any]) -> bool:
+    """Whether every array has as many axes as one of the shapes that `row` declares for it."""
+    batch = arrays["q"].ndim - 2
+    return all(
+        any(np.ndim(arrays[x.name]) in {batch + len(shape), len(shape)} for shape in x.shapes)
+        for x in row.arguments
+        if x.name in arrays
+    )
 
 
 def _whole(row: Pairing, arrays: dict[str, Any], word: Word, sentence: str) -> Candidate:

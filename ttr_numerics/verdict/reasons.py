@@ -83,7 +83,7 @@ def partner(problem: Problem, bound: Rounding) -> tuple[str, ...]:
     sentences = [f"{agrees} its exact partner, {row.identity}: at worst {np.max(ratio):.2f} of the tolerance"]
     if row.fit is not None:
         named = {n: problem.arrays[n] for n in (*row.arrays, *row.optional) if n in problem.arrays}
-        k, v = problem.arrays["k"], problem.arrays["v"]
+        k, v = (_pairs(problem.arrays[n], q.ndim) for n in "kv")
         left, best = (_residual(k, v, S) for S in (exact.state, row.fit(k, v, **named)))
         sentences.append(
             f"its target is {row.target}: over the {k.shape[-2]} pairs the squared residual relative to the values is "
@@ -119,6 +119,11 @@ def _place(index: tuple[int, ...]) -> str:
 def _span(x: np.ndarray) -> str:
     low, high = f"{np.min(x):.2g}", f"{np.max(x):.2g}"
     return low if low == high else f"{low} to {high}"
+
+
+def _pairs(x: np.ndarray, ndim: int) -> np.ndarray:
+    """Keys or values as rows (..., n, d), also where a token brings several."""
+    return x.reshape(*x.shape[: ndim - 2], -1, x.shape[-1])
 
 
 def _residual(k: np.ndarray, v: np.ndarray, S: np.ndarray) -> np.ndarray:

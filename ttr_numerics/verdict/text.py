@@ -75,8 +75,8 @@ def catalogue_json(rows: Sequence[Pairing]) -> list[dict[str, Any]]:
 
 
 def _fields(row: Pairing) -> dict[str, str]:
-    names = ("weights", "function_class", "optimiser", "identity", "target", "domain", "source")
-    return {name.replace("_", " "): getattr(row, name) for name in names}
+    choices = {name.replace("_", " "): str(x) for name, x in vars(row.choices).items()}
+    return choices | {name: getattr(row, name) for name in ("identity", "target", "domain", "source")}
 
 
 def _wrapped(text: str, indent: int = 0, hanging: int = 2) -> list[str]:

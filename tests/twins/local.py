@@ -1,0 +1,3 @@
+"""Kernel ridge and local polynomial attention, token by token."""
+
+TWINS = {}

@@ -1,0 +1,3 @@
+"""Kernel ridge and local polynomial attention, derived."""
+
+__all__: list[str] = []

@@ -1,0 +1,80 @@
+"""One row of the catalogue."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ttr_numerics.arguments import KEYS, VALUES, Argument
+from ttr_numerics.arrays import Array
+from ttr_numerics.axes import Output
+from ttr_numerics.choices import Choices
+from ttr_numerics.derivations import Derivation
+
+__all__ = ["Pairing"]
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """`layer` and `partner` take q, k, v and the same named arrays and return `Output`.
+
+    `takes` and `may_take` are the named arrays, required and optional. `forms` are other sound algorithms for the
+    layer. `fit(k, v, **arrays)` gives the target's S (..., d_k, d_v) at the last position, None where the target is
+    the identity itself or no matrix.
+    """
+
+    layer: Callable[..., Output]
+    choices: Choices
+    identity: str
+    partner: Callable[..., Output]
+    target: str
+    fit: Callable[..., Array] | None
+    domain: str
+    source: str
+    derivation: Callable[[], Derivation]
+    takes: tuple[Argument, ...] = ()
+    may_take: tuple[Argument, ...] = ()
+    forms: tuple[Callable[..., Output], ...] = ()
+    keys: Argument = KEYS
+    values: Argument = VALUES
+    causal: bool = True
+
+    @property
+    def name(self) -> str:
+        """The layer's public name."""
+        return self.layer.__name__
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """Names of the required arrays beside q, k, v."""
+        return tuple(x.name for x in self.takes)
+
+    @property
+    def optional(self) -> tuple[str, ...]:
+        """Names of the optional arrays."""
+        return tuple(x.name for x in self.may_take)
+
+    @property
+    def arguments(self) -> tuple[Argument, ...]:
+        """Every named array, k and v among them."""
+        return (self.keys, self.values, *self.takes, *self.may_take)
+
+    def example(
+        self,
+        rng: np.random.Generator,
+        batch: tuple[int, ...] = (2,),
+        optional: bool = False,
+        channels: bool = False,
+        **axes: int,
+    ) -> dict[str, Any]:
+        """Generic float64 arguments, for axes such as T=48, d_k=8, d_v=8, n=2; queries are standard normal.
+
+        Each array has the first of its shapes, with `channels` the last; optional arrays only if asked for.
+        """
+        sizes = {"T": 48, "d_k": 8, "d_v": 8, "n": 2} | axes
+        drawn: dict[str, Any] = {"q": rng.standard_normal((*batch, sizes["T"], sizes["d_k"]))}
+        for x in (self.keys, self.values, *self.takes, *(self.may_take if optional else ())):
+            shape = x.sizes(sizes)[-1 if channels else 0]
+            drawn[x.name] = x.draw(rng, (*batch, *shape) if shape else ())
+        return drawn

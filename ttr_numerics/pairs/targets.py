@@ -1,0 +1,26 @@
+"""Targets that families share: the regression a linear layer approximates, solved at the last position."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from ttr_numerics import exact
+from ttr_numerics.arrays import Array, namespace, zeros
+from ttr_numerics.axes import Output
+
+__all__ = ["AGED", "chunked_forms", "weighted_least_squares"]
+
+AGED = "weighted least squares with γ_i = Π_{s>i} exp(log_decay_s) (per-channel gates: their channel mean)"
+
+
+def weighted_least_squares(k: Array, v: Array, log_decay: Array | None = None, **_: Any) -> Array:
+    """Weighted least squares at the last position; a per-channel gate counts by its channel mean."""
+    gate = zeros(k, k.shape[:-1]) if log_decay is None else log_decay
+    if gate.ndim == k.ndim:
+        gate = namespace(k).mean(gate, axis=-1)
+    return exact.least_norm(k, v, exact.prefix_weights(gate + zeros(k, k.shape[:-1]))[..., -1, :]).S
+
+
+def chunked_forms(layer: Callable[..., Output]) -> tuple[Callable[..., Output], ...]:
+    """The chunk-parallel form at a short and a long chunk: kernels use lengths between them."""
+    return partial(layer, chunk=16), partial(layer, chunk=64)
