@@ -1,3 +1,3 @@
-"""Online learners whose update is not linear in the state, or is taken over mini-batches and windows, derived."""
+"""Online learners, not linear in the state or over mini-batches, derived."""
 
 __all__: list[str] = []

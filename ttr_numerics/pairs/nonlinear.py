@@ -1,4 +1,4 @@
-"""Online learners whose update is not linear in the state, or is taken over mini-batches and windows, and the regressions that they are."""
+"""Online learners, not linear in the state or over mini-batches, and the regressions that they are."""
 
 from ttr_numerics.pairs.pairing import Pairing
 
