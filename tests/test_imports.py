@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "precision": "arrays",
     "arguments": "",
     "data": "",
-    "convention": "",
+    "convention": "arguments",
     "recurrence": "arrays axes",
     "features": "arrays",
     "tolerance": "arrays precision",

@@ -8,6 +8,8 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 __all__ = ["main"]
 
@@ -49,7 +51,8 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("file", help=".npz or .safetensors with q, k, v, o (..., T, d) and the layer's arrays")
     check.add_argument("--layer", required=True, help="a name from `ttr layers`")
     check.add_argument("--dtype", help="arithmetic of the output: float64, float32, float16, bfloat16 (default: o's)")
-    check.add_argument("--scale", help="multiply the logits q·k by this number, or by 1/sqrt(d)", default="1")
+    check.add_argument("--convention", help="of the arrays: fla, mamba, torch_sdpa, transformers, ... (default: ours)")
+    check.add_argument("--scale", help="multiply the logits q·k by this number, or by 1/sqrt(d)")
     check.add_argument("--grouped-heads", action="store_true", help="query heads share key heads, in order")
     check.add_argument("--json", action="store_true", help="the whole verdict as JSON")
     check.set_defaults(run=_check)
@@ -78,31 +81,47 @@ class _Version(argparse.Action):
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from ttr_numerics.convention import Convention
     from ttr_numerics.pairs import pairing
-    from ttr_numerics.problem import Problem, ProblemError, check_dtypes, describe, read_arrays, rename_aliases
-    from ttr_numerics.verdict import check_problem
+    from ttr_numerics.problem import ProblemError, check_dtypes, describe, read_arrays, rename_aliases
+    from ttr_numerics.verdict import check_arrays
     from ttr_numerics.verdict.text import as_text
 
     row = pairing(arguments.layer)
     arrays, notes = rename_aliases(read_arrays(arguments.file))
     for note in notes:
         print(f"ttr check: {note}", file=sys.stderr)
-    if "q" not in arrays:
-        raise ProblemError(f"q: expected in {arguments.file}, got no such array; there are {describe(arrays)}")
+    convention = _convention(arguments)
+    foreign = {ours: theirs for theirs, ours in convention.names}
+    if foreign.get("q", "q") not in arrays:
+        name = foreign.get("q", "q")
+        raise ProblemError(f"{name}: expected in {arguments.file}, got no such array; there are {describe(arrays)}")
     check_dtypes(arrays)
-    unused = sorted(set(arrays) - {"q", "k", "v", "o", *row.arrays, *row.optional})
+    used = {"q", "k", "v", "o", *row.arrays, *row.optional}
+    unused = sorted(set(arrays) - used - convention.reads(used))
     if unused:
         print(f"ttr check: not used by {row.name}: {', '.join(unused)}", file=sys.stderr)
-    convention = Convention(_scale(arguments.scale, arrays["q"].shape), arguments.grouped_heads)
-    verdict = check_problem(Problem.build(row, convention.apply(arrays)), arguments.dtype)
+    kept = {name: x for name, x in arrays.items() if name not in unused}
+    verdict = check_arrays(kept, row, convention, arguments.dtype)
     print(json.dumps(verdict.to_json()) if arguments.json else as_text(verdict))
     return verdict.status
 
 
-def _scale(text: str, shape: tuple[int, ...]) -> float:
+def _convention(arguments: argparse.Namespace) -> Any:
+    """The declared preset, with --scale and --grouped-heads put on it where they are given."""
+    from ttr_numerics.convention import PRESETS, Convention
+
+    if arguments.convention is not None and arguments.convention not in PRESETS:
+        raise ValueError(f"--convention: expected one of {', '.join(PRESETS)}, got {arguments.convention}")
+    base = PRESETS[arguments.convention] if arguments.convention else Convention()
+    scale = base.scale if arguments.scale is None else _scale(arguments.scale)
+    return replace(base, scale=scale, grouped_heads=base.grouped_heads or arguments.grouped_heads)
+
+
+def _scale(text: str) -> Any:
+    from ttr_numerics.convention import inverse_root
+
     if text.replace(" ", "") == "1/sqrt(d)":
-        return float(shape[-1]) ** -0.5 if shape and shape[-1] else 1.0  # an empty q is refused later
+        return inverse_root
     try:
         value = float(text)
     except ValueError:

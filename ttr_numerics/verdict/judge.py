@@ -4,22 +4,23 @@ The path: validate (`problem`) → float64 reference and tolerance (`tolerance.r
 word → cause (`diagnosis`) → the same output against the exact partner (`pairs`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from ttr_numerics.arrays import LinAlgError, quiet, to_numpy
 from ttr_numerics.convention import Convention
-from ttr_numerics.pairs import pairing
+from ttr_numerics.pairs import Pairing, pairing
 from ttr_numerics.precision import Format, format_named
 from ttr_numerics.problem import Problem, ProblemError, check_dtypes
 from ttr_numerics.tolerance import Rounding, rounding
 from ttr_numerics.verdict.diagnosis import explain
+from ttr_numerics.verdict.packed import joined
 from ttr_numerics.verdict.reasons import basis, distance, justified, partner, places
 from ttr_numerics.verdict.verdict import Verdict, Word
 
-__all__ = ["check", "check_problem"]
+__all__ = ["check", "check_arrays", "check_problem"]
 
 
 def check(
@@ -47,17 +48,25 @@ def check(
     <Word.WRONG: 'wrong'>
     """
     row = pairing(layer if isinstance(layer, str) else getattr(layer, "__name__", str(layer)))
-    unknown = sorted(set(arrays) - {"q", "k", "v", *row.arrays, *row.optional})
-    if unknown:
-        raise ProblemError(f"{unknown[0]}: expected only arrays of {row.name}, got an argument it does not take")
     given = {name: _numpy(x) for name, x in arrays.items() if x is not None}
     check_dtypes(given)
-    if convention is not None:
-        given = convention.apply(given)
     if callable(subject):
         result = subject(**arrays)
         subject = getattr(result, "o", result)
-    return check_problem(Problem.build(row, {**given, "o": _numpy(subject)}), dtype)
+    return check_arrays({**given, "o": _numpy(subject)}, row, convention or Convention(), dtype)
+
+
+def check_arrays(
+    given: Mapping[str, np.ndarray], row: Pairing, convention: Convention, dtype: str | None = None
+) -> Verdict:
+    """The verdict on arrays in a foreign convention, `o` among them; a packed batch is judged sequence by sequence."""
+    verdicts = []
+    for arrays in convention.sequences(given, row.arguments):
+        unknown = sorted(set(arrays) - {"q", "k", "v", "o", *row.arrays, *row.optional})
+        if unknown:
+            raise ProblemError(f"{unknown[0]}: expected only arrays of {row.name}, got an argument it does not take")
+        verdicts.append(check_problem(Problem.build(row, arrays), dtype))
+    return joined(verdicts)
 
 
 def check_problem(problem: Problem, dtype: str | None = None) -> Verdict:
