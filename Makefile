@@ -1,5 +1,5 @@
 # `make report` and `make test` each build their own environment from nothing but Python 3.11+ and make;
-# `make performance` adds to that of the tests the libraries it measures against.
+# `make performance` uses that of the tests.
 PYTHON ?= python3
 REPORT := .venv
 TEST := .venv-test
@@ -10,11 +10,11 @@ report: $(REPORT)/.installed
 	$(REPORT)/bin/python -m analysis
 	@echo "The report is reports/index.html (one file, opens without a network)."
 
-performance: $(TEST)/.peers
+performance: $(TEST)/.installed
 	$(TEST)/bin/python -m analysis performance
 
 test: $(TEST)/.installed lint types
-	$(TEST)/bin/python -m pytest --doctest-modules ttr_numerics tests
+	$(TEST)/bin/python -m pytest --numprocesses auto --doctest-modules ttr_numerics tests
 
 lint: $(TEST)/.installed
 	$(TEST)/bin/ruff check .
@@ -32,10 +32,6 @@ $(REPORT)/.installed: pyproject.toml
 $(TEST)/.installed: pyproject.toml tests/constraints.txt
 	$(PYTHON) -m venv $(TEST)
 	$(TEST)/bin/python -m pip install --quiet --upgrade pip
-	$(TEST)/bin/python -m pip install --quiet --constraint tests/constraints.txt --editable '.[test]'
-	@touch $@
-
-$(TEST)/.peers: $(TEST)/.installed
 	$(TEST)/bin/python -m pip install --quiet --constraint tests/constraints.txt --editable '.[test,peers]'
 	@touch $@
 
