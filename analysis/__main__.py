@@ -37,7 +37,7 @@ from ttr_numerics.report import (
 )
 
 ANALYSES = ("recall_error", "conditioning", "capacity", "key_covariance")
-ON_REQUEST = ("performance",)
+ON_REQUEST = ("performance", "peers")
 TITLE = "Sequence layers as regressors"
 LEAD = (
     "A sequence layer with associative memory is a regression fitted at test time. How far layers are from "
