@@ -1,6 +1,6 @@
 """`ttr`: the command line. Answers go to standard output, everything else to standard error.
 
-Exit status: 0 right, 1 wrong, 2 bad usage or bad input, 5 inconclusive, 130 interrupted.
+Exit status: 0 right, 1 wrong, 2 bad usage or bad input, 3 the subject failed to run, 5 inconclusive, 130 interrupted.
 """
 
 import argparse
@@ -56,8 +56,27 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--grouped-heads", action="store_true", help="query heads share key heads, in order")
     check.add_argument("--json", action="store_true", help="the whole verdict as JSON")
     check.set_defaults(run=_check)
+    audit = commands.add_parser(
+        "audit",
+        help="put a function through every probe",
+        description="Call a function in a process of its own on designed inputs: is it the layer, everywhere?",
+        epilog="Exit status: 0 right, 1 wrong, 2 bad usage, 3 the subject failed to run, 5 inconclusive.",
+    )
+    audit.add_argument("target", help="package.module:function or path/to/file.py:function")
+    audit.add_argument("--as", dest="layer", required=True, help="a name from `ttr layers`")
+    audit.add_argument("--convention", help="of its arrays: fla, mamba, torch_sdpa, transformers, ... (default: ours)")
+    audit.add_argument("--scale", help="it multiplies the logits q·k by this number, or by 1/sqrt(d)")
+    audit.add_argument("--grouped-heads", action="store_true", help="query heads share key heads, in order")
+    audit.add_argument("--dtype", default="float32", help="float64, float32, float16, bfloat16 (default: float32)")
+    audit.add_argument("--library", default="torch", help="whose arrays it takes: torch or numpy (default: torch)")
+    audit.add_argument("--quick", action="store_true", help="the probes that take seconds")
+    audit.add_argument("--seed", type=int, help="replay the cases of an earlier audit")
+    audit.add_argument("--timeout", type=float, default=60.0, help="seconds a call may take (default: 60)")
+    audit.add_argument("--json", action="store_true", help="every finding as JSON")
+    audit.set_defaults(run=_audit)
     layers = commands.add_parser("layers", help="print the catalogue: every layer and the regression it is")
     layers.add_argument("--json", action="store_true", help="the catalogue as JSON")
+    layers.add_argument("--markdown", action="store_true", help="the catalogue as a Markdown table")
     layers.set_defaults(run=_layers)
     derive = commands.add_parser(
         "derive",
@@ -106,6 +125,30 @@ def _check(arguments: argparse.Namespace) -> int:
     return verdict.status
 
 
+def _audit(arguments: argparse.Namespace) -> int:
+    from ttr_numerics.probes import Remote, audit
+    from ttr_numerics.probes.text import as_text
+
+    if not arguments.timeout > 0:
+        raise ValueError(f"--timeout: expected above 0, got {arguments.timeout:g}")
+    remote, convention = Remote(arguments.target, arguments.timeout), _convention(arguments)
+    try:
+        remote.parameters()  # a target that does not import is bad usage, not a finding
+        result = audit(
+            remote,
+            arguments.layer,
+            convention=convention,
+            dtype=arguments.dtype,
+            library=arguments.library,
+            quick=arguments.quick,
+            seed=arguments.seed,
+        )
+    finally:
+        remote.close()
+    print(json.dumps(result.to_json()) if arguments.json else as_text(result, arguments.target))
+    return result.status
+
+
 def _convention(arguments: argparse.Namespace) -> Any:
     """The declared preset, with --scale and --grouped-heads put on it where they are given."""
     from ttr_numerics.convention import PRESETS, Convention
@@ -133,9 +176,13 @@ def _scale(text: str) -> Any:
 
 def _layers(arguments: argparse.Namespace) -> int:
     from ttr_numerics.pairs import catalogue
+    from ttr_numerics.pairs.markdown import as_markdown
     from ttr_numerics.verdict.text import catalogue_json, catalogue_text
 
-    print(json.dumps(catalogue_json(catalogue()), indent=1) if arguments.json else catalogue_text(catalogue()))
+    if arguments.markdown:
+        print(as_markdown(catalogue()))
+    else:
+        print(json.dumps(catalogue_json(catalogue()), indent=1) if arguments.json else catalogue_text(catalogue()))
     return 0
 
 

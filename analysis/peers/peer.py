@@ -81,7 +81,9 @@ def output(peer: Peer, arrays: Mapping[str, Any], dtype: str) -> np.ndarray:
     """What the peer gives on our arrays, o (..., T, d_v) in float64."""
     row, numbers = pairing(peer.layer), {n: x for n, x in arrays.items() if not isinstance(x, np.ndarray)}
     foreign = peer.convention.theirs({n: x for n, x in arrays.items() if n not in numbers}, row.arguments)
-    given = {n: torch.from_numpy(np.ascontiguousarray(x)).to(getattr(torch, dtype)) for n, x in foreign.items()}
+    names = dict(peer.convention.names)
+    given = {names.get(n, n): torch.from_numpy(np.ascontiguousarray(x)) for n, x in foreign.items()}
+    given = {n: x.to(getattr(torch, dtype)) for n, x in given.items()}
     module, _, name = peer.path.partition(":")
     with redirect_stdout(StringIO()), redirect_stderr(StringIO()):  # some greet, some warn that there is no device
         # Unwrapped: a decorator may put a compiled kernel in the function's place where another package is installed.

@@ -6,10 +6,16 @@ from ttr_numerics.convention.parts import L2Norm, Layout, StateLayout, inverse_r
 
 __all__ = ["PRESETS", "fla", "mamba", "torch_sdpa", "transformers", "transformers_attention"]
 
-fla = Convention(layout=Layout.TIME_FIRST, scale=inverse_root, grouped_heads=True)
+fla = Convention(layout=Layout.TIME_FIRST, scale=inverse_root, grouped_heads=True, names=(("g", "log_decay"),))
 """fla-core 0.6: (B, T, H, d), 1/√d_k by default, natural logarithms, states (d_k, d_v), grouped heads."""
 
-transformers = Convention(layout=Layout.TIME_FIRST, scale=inverse_root, normalise=L2Norm(1e-6), grouped_heads=True)
+transformers = Convention(
+    layout=Layout.TIME_FIRST,
+    scale=inverse_root,
+    normalise=L2Norm(1e-6),
+    grouped_heads=True,
+    names=(("g", "log_decay"),),
+)
 """transformers 5.23, gated delta rules with use_qk_l2norm_in_kernel=True (Qwen3-Next and its relatives)."""
 
 transformers_attention = Convention(output_layout=Layout.TIME_FIRST, scale=inverse_root, grouped_heads=True)

@@ -1,0 +1,96 @@
+"""Every probe passes a sound implementation and catches the fault it carries: one that cannot fail is a defect."""
+
+import numpy as np
+import pytest
+
+from ttr_numerics.convention import Convention
+from ttr_numerics.layers import chunked
+from ttr_numerics.pairs import pairing
+from ttr_numerics.probes import PROBES, Here, Subject, audit
+from ttr_numerics.probes.battery import examined
+from ttr_numerics.verdict import Word
+
+NAMES = ("linear_attention", "gated_linear_attention", "delta_rule", "gated_delta_rule", "mesa", "softmax_attention")
+RIGHT = (Word.ROUNDING, Word.ILL_CONDITIONED, Word.INCONCLUSIVE)
+QUICK = [probe for probe in PROBES if probe.quick]
+
+
+def subject(function, name, dtype="float32", library="numpy"):
+    return Subject(Here(function), pairing(name), Convention(), dtype, library)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_layer_itself_passes_every_probe(name):
+    result = audit(pairing(name).layer, name, quick=True, seed=1)
+    assert result.status == 0
+    assert [f.reasons for f in result.findings if f.failed or f.word not in (None, *RIGHT)] == []
+    assert sum(f.word is Word.ROUNDING for f in result.findings) >= 15
+
+
+@pytest.mark.parametrize("name", NAMES[:4])
+def test_chunk_parallel_forms_pass_every_probe(name):
+    result = audit(getattr(chunked, name), name, quick=True, seed=2)
+    assert [f.reasons for f in result.findings if f.failed or f.word not in (None, *RIGHT)] == []
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float16", "bfloat16"])
+def test_torch_in_every_dtype_passes(dtype):
+    result = audit(
+        pairing("gated_delta_rule").layer, "gated_delta_rule", dtype=dtype, library="torch", quick=True, seed=3
+    )
+    wrong = {f.probe for f in result.findings if f.failed or f.word not in (None, *RIGHT)}
+    # A state kept in sixteen bits does not forget slowly and has no whole numbers beyond its bits: that is found.
+    assert wrong <= (set() if dtype == "float64" else {"slow decay", "whole numbers", "small residual"})
+    assert dtype == "float64" or "slow decay" in wrong
+
+
+@pytest.mark.parametrize("probe", QUICK, ids=lambda p: p.name)
+def test_every_probe_catches_its_own_fault(probe):
+    caught = []
+    for name in NAMES:
+        dtype = "float64" if probe.name == "honest dtype" else "float32"
+        finding = next(examined(subject(probe.fault(pairing(name)), name, dtype), [probe], 5))
+        if finding.word is not None:
+            caught.append((name, finding.word))
+    assert caught
+    assert {word for _, word in caught} <= {Word.WRONG, Word.CONVENTION, Word.OTHER_LAYER}, caught
+
+
+def test_one_probe_alone_replays_from_the_seed():
+    probe = PROBES[0]
+    faulty = subject(probe.fault(pairing("delta_rule")), "delta_rule")
+    one, other = (next(examined(faulty, [probe], 7)) for _ in range(2))
+    assert one.reasons == other.reasons
+    whole = audit(probe.fault(pairing("delta_rule")), "delta_rule", quick=True, seed=7)
+    assert next(f for f in whole.findings if f.probe == probe.name).reasons == one.reasons
+
+
+def test_a_zero_output_is_wrong_wherever_something_was_decided():
+    result = audit(lambda q, k, v: 0 * v, "linear_attention", quick=True, seed=0)
+    assert result.status == 1
+    assert all(f.word is not Word.ROUNDING for f in result.findings if f.probe in ("generic", "one token", "recall"))
+
+
+def test_a_dropped_state_and_a_swapped_order_are_found():
+    def error_first(q, k, v, beta, log_decay):
+        S, rows = np.zeros((*k.shape[:-2], k.shape[-1], v.shape[-1])), []
+        for t in range(k.shape[-2]):
+            key = k[..., t, :, None]
+            error = v[..., t, None, :] - np.swapaxes(key, -1, -2) @ S
+            S = np.exp(log_decay[..., t, None, None]) * S + beta[..., t, None, None] * key @ error
+            rows.append(q[..., t, None, :] @ S)
+        return np.concatenate(rows, axis=-2)
+
+    result = audit(error_first, "gated_delta_rule", quick=True, seed=0)
+    words = {f.probe: f.word for f in result.findings}
+    assert words["generic"] is Word.WRONG
+    assert words["gate 1"] is Word.ROUNDING  # the orders agree where nothing is forgotten: so says the battery
+
+
+def test_a_subject_that_raises_is_said_to_fail():
+    def broken(q, k, v):
+        raise IndexError("no such token")
+
+    result = audit(broken, "linear_attention", quick=True, seed=0)
+    assert result.status == 3
+    assert "the subject failed: IndexError: no such token" in result.findings[0].reasons[0]
