@@ -109,7 +109,8 @@ def test_error_before_decay_is_wrong_from_the_second_token_on():
         rows.append(np.einsum("hk,hkv->hv", a["q"][:, t], S))
     arrays = {name: a[name] for name in ("q", "k", "v", "beta", "log_decay")}
     verdict = check(np.stack(rows, axis=-2), "gated_delta_rule", **arrays)
-    assert verdict.word is Word.WRONG
+    assert verdict.word is Word.CONVENTION
+    assert "the error taken before the decay" in verdict.reasons[0]
     assert verdict.first_wrong is not None
     assert verdict.first_wrong[-1] == 1
 

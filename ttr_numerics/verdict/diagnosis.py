@@ -4,16 +4,14 @@ Every candidate is the catalogue's own layer on changed arrays. Candidates are r
 judged with a tolerance derived for the changed problem, so a match means equality to rounding, not likeness.
 """
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from ttr_numerics.pairs import Pairing, catalogue
 from ttr_numerics.precision import Format
 from ttr_numerics.problem import Problem
 from ttr_numerics.tolerance import Rounding, rounding, row_norms
+from ttr_numerics.verdict.variants import Candidate, candidates
 from ttr_numerics.verdict.verdict import Word
 
 __all__ = ["Match", "explain"]
@@ -27,28 +25,13 @@ class Match:
     reasons: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """`layer` on `arrays` gives what the subject would be at `rows`, if `sentence` were true.
-
-    `place` maps the layer's output (..., T', d_v) to those rows (..., len(rows), d_v).
-    """
-
-    word: Word
-    sentence: str
-    row: Pairing
-    arrays: dict[str, Any]
-    rows: slice
-    place: Callable[[np.ndarray], np.ndarray]
-
-
 def explain(problem: Problem, bound: Rounding, wrong: np.ndarray, arithmetic: Format, output: Format) -> Match:
     """The variant that reproduces the output to rounding, swapped heads, or plain *wrong*."""
     swap = _swapped_heads(problem, bound)
     if swap:
         return Match(Word.CONVENTION, (swap,))
     ranked = sorted(
-        ((_misfit(problem.o, c), i, c) for i, c in enumerate(_candidates(problem))), key=lambda item: item[:2]
+        ((_misfit(problem.o, c), i, c) for i, c in enumerate(candidates(problem))), key=lambda item: item[:2]
     )
     for misfit, _, candidate in ranked[:2]:
         if misfit < 0.5 and _fits(problem.o, candidate, arithmetic, output):
@@ -57,86 +40,16 @@ def explain(problem: Problem, bound: Rounding, wrong: np.ndarray, arithmetic: Fo
     return Match(Word.WRONG, (_pattern(problem, bound, wrong),))
 
 
-def _candidates(problem: Problem) -> Iterator[Candidate]:
-    yield from _scales(problem)
-    yield from _gates(problem)
-    if problem.row.causal and problem.arrays["q"].shape[-2] > 1:
-        yield from _masks(problem)
-    if "initial_state" in problem.arrays:
-        arrays = {n: x for n, x in problem.arrays.items() if n != "initial_state"}
-        yield _whole(problem.row, arrays, Word.CONVENTION, f"{problem.row.name} with the initial state dropped")
-    for row in catalogue():
-        if row is not problem.row and set(row.arrays) <= set(problem.arrays):
-            taken = {"q", "k", "v", *row.arrays, *row.optional}
-            arrays = {n: x for n, x in problem.arrays.items() if n in taken}
-            if _accepts(row, arrays):
-                yield _whole(row, arrays, Word.OTHER_LAYER, row.name)
-
-
-def _accepts(row: Pairing, arrays: dict[str, Any]) -> bool:
-    """Whether every array has as many axes as one of the shapes that `row` declares for it."""
-    batch = arrays["q"].ndim - 2
-    return all(
-        any(np.ndim(arrays[x.name]) in {batch + len(shape), len(shape)} for shape in x.shapes)
-        for x in row.arguments
-        if x.name in arrays
-    )
-
-
-def _whole(row: Pairing, arrays: dict[str, Any], word: Word, sentence: str) -> Candidate:
-    return Candidate(word, sentence, row, arrays, slice(None), lambda o: o)
-
-
-def _scales(problem: Problem) -> Iterator[Candidate]:
-    root = np.sqrt(problem.arrays["q"].shape[-1])
-    changed = (
-        (1 / root, "q·k divided by √d: if that scale is meant, declare it (--scale '1/sqrt(d)')"),
-        (root, "q·k multiplied by √d: a factor 1/√d is missing"),
-    )
-    for factor, words in changed:
-        arrays = {**problem.arrays, "q": problem.arrays["q"] * factor}
-        yield _whole(problem.row, arrays, Word.CONVENTION, f"{problem.row.name} with {words}")
-
-
-def _gates(problem: Problem) -> Iterator[Candidate]:
-    if "log_decay" not in problem.arrays:
-        return
-    gate = problem.arrays["log_decay"]
-    changed = (
-        (gate * np.log(2.0), "the gate read as a base-2 logarithm"),
-        (gate / np.log(2.0), "exp2 of a base-2 gate missing: the natural gate divided by ln 2"),
-        (np.zeros_like(gate), "the gate ignored"),
-    )
-    for log_decay, words in changed:
-        arrays = {**problem.arrays, "log_decay": log_decay}
-        yield _whole(problem.row, arrays, Word.CONVENTION, f"{problem.row.name} with {words}")
-
-
-def _masks(problem: Problem) -> Iterator[Candidate]:
-    """The mask off by one: exclusive (each query misses its own key) or leaking (it sees the next one)."""
-    name, arrays = problem.row.name, problem.arrays
-    shift = {n: x for n, x in arrays.items() if n in ("q", "k", "v")}
-    rest = {n: x for n, x in arrays.items() if n not in shift and np.ndim(x) == 0}
-    if set(arrays) - set(shift) - set(rest):
-        return  # gates would have to be shifted too, and conventions for that differ
-    late = {**rest, "q": arrays["q"][..., 1:, :], "k": arrays["k"][..., :-1, :], "v": arrays["v"][..., :-1, :]}
-    sentence = f"{name} with an exclusive mask (token t sees 1..t-1, off by one)"
-    yield Candidate(Word.CONVENTION, sentence, problem.row, late, slice(1, None), lambda o: o)
-    early = {**arrays, "q": np.concatenate([arrays["q"][..., :1, :], arrays["q"][..., :-1, :]], axis=-2)}
-    sentence = f"{name} with a mask that leaks the future (token t sees 1..t+1, off by one)"
-    yield Candidate(Word.CONVENTION, sentence, problem.row, early, slice(0, -1), lambda o: o[..., 1:, :])
-
-
 def _misfit(o: np.ndarray, candidate: Candidate) -> float:
     """Relative Frobenius distance at the candidate's rows; inf where the output is not finite there."""
     try:
         expected = candidate.place(np.asarray(candidate.row.layer(**candidate.arrays).o))
     except ValueError:  # a layer that refuses the changed arrays (singular, wrong shape) explains nothing
         return np.inf
-    got = o[..., candidate.rows, :]
-    if not np.isfinite(got).all():
+    got, size = o[..., candidate.rows, :], np.linalg.norm(expected)
+    if not np.isfinite(got).all() or not size:  # a variant that is zero everywhere explains nothing
         return np.inf
-    return float(np.linalg.norm(got - expected) / max(np.linalg.norm(expected), np.finfo(float).tiny))
+    return float(np.linalg.norm(got - expected) / size)
 
 
 def _fits(o: np.ndarray, candidate: Candidate, arithmetic: Format, output: Format) -> bool:
