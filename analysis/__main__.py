@@ -36,7 +36,7 @@ from ttr_numerics.report import (
     write_study,
 )
 
-ANALYSES = ("recall_error", "conditioning", "capacity", "key_covariance")
+ANALYSES = ("recall_error", "conditioning", "capacity", "key_covariance", "design_space")
 ON_REQUEST = ("performance", "peers")
 TITLE = "Sequence layers as regressors"
 LEAD = (

@@ -5,7 +5,8 @@ import re
 import shlex
 from pathlib import Path
 
-from ttr_numerics import cli
+from ttr_numerics import catalogue, cli
+from ttr_numerics.pairs.markdown import as_markdown
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -35,3 +36,9 @@ def test_the_two_make_targets_exist():
 def test_every_linked_file_exists():
     for link in re.findall(r"\]\((?!http)([^)#]+)\)", README.read_text()):
         assert (ROOT / link).exists(), link
+
+
+def test_the_table_of_layers_is_the_catalogue():
+    shown = re.search(r"<!-- ttr layers --markdown -->\n(.*?)\n<!-- end -->", README.read_text(), flags=re.DOTALL)
+    assert shown is not None
+    assert shown[1] == as_markdown(catalogue())

@@ -6,19 +6,31 @@ import tracemalloc
 import numpy as np
 import pytest
 import scipy.linalg
+import sympy
 import torch
 
-from tests.verdict.test_words import inputs
-from ttr_numerics import layers, recurrence
+from tests.verdict import test_words
+from ttr_numerics import layers
 from ttr_numerics.arrays import to_numpy
 from ttr_numerics.arrays.factor import unit_forward_substitution
-from ttr_numerics.derivations import Equation, negative, positive, symbolic
+from ttr_numerics.derivations import Equation, negative, positive, real, symbolic
 from ttr_numerics.layers import chunked
 from ttr_numerics.precision import FORMATS
+from ttr_numerics.recurrence import chunk_parallel, chunks, micro_steps
 from ttr_numerics.tolerance import rounding, row_norms
 
-NAMES = ["linear_attention", "gated_linear_attention", "delta_rule", "gated_delta_rule"]
-GATED = ["gated_delta_rule", "gated_linear_attention"]
+RESET = ["gated_delta_rule", "gated_linear_attention"]  # a gate of -inf leaves nothing of the past
+UNDECAYED = ["comba", "generalized_delta_rule"]  # rows that read the undecayed state; the second in two steps a token
+GATED = [*RESET, *UNDECAYED]
+NAMES = ["linear_attention", "delta_rule", *GATED]
+
+
+def inputs(dtype=np.float64):
+    """The arrays of every layer here: rows that feed back are half as long as keys."""
+    a = test_words.inputs(dtype=dtype)
+    rows = np.random.default_rng(1).standard_normal((3, *a["k"].shape))
+    rows = rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+    return a | {name: x.astype(dtype) for name, x in zip("pab", (rows[0], rows[1], rows[2] / 2), strict=True)}
 
 
 def arguments(name, a):
@@ -37,7 +49,8 @@ def test_on_symbols_the_two_forms_are_one(name, channels):
     T, d_k, d_v = 3, 2, 1
     q, k, v, S0 = symbolic(T, d_k, d_v)
     gate = negative("g", T, d_k) if channels else negative("g", T)
-    a = {"q": q, "k": k, "v": v, "beta": positive("b", T), "log_decay": gate}
+    rows = {"p": real("p", T, d_k), "a": real("a", T, d_k), "b": real("b", T, d_k)}
+    a = {"q": q, "k": k, "v": v, "beta": positive("c", T), "log_decay": gate, **rows}
     given = arguments(name, a) | {"initial_state": S0}
     parallel, sequential = getattr(chunked, name)(**given, chunk=2), getattr(layers, name)(**given)
     assert equal(parallel.o, sequential.o)
@@ -87,7 +100,7 @@ def test_a_product_of_gates_that_underflows_is_a_reset(name, channels, dtype):
 
 @pytest.mark.parametrize("reset", [8, 11])
 @pytest.mark.parametrize("channels", [False, True])
-@pytest.mark.parametrize("name", GATED)
+@pytest.mark.parametrize("name", RESET)
 def test_after_a_reset_nothing_of_the_past_is_left_to_the_last_bit(name, channels, reset, library):
     given = arguments(name, gates(inputs(dtype=np.float64), -np.inf, [reset], channels=False))
     if channels:
@@ -138,7 +151,7 @@ def test_groups_of_chunks_are_invisible(name, batch, monkeypatch):
     a = {n: x.reshape((*batch, *x.shape[1:])) if batch else x[0] for n, x in inputs(dtype=np.float64).items() if x.ndim}
     given, form = arguments(name, a), getattr(chunked, name)
     together = form(**given, chunk=5).o
-    monkeypatch.setattr(recurrence, "GROUP", 1)
+    monkeypatch.setattr(chunks, "GROUP", 1)
     bound = rounding(lambda **x: form(**x, chunk=5), given, FORMATS["float64"]).bound
     assert (row_norms(form(**given, chunk=5).o - together) <= 2 * bound).all()
 
@@ -147,7 +160,7 @@ def test_groups_of_chunks_are_invisible(name, batch, monkeypatch):
 @pytest.mark.parametrize("name", NAMES)
 def test_gradients_match_finite_differences(name, channels):
     a = {n: x[0, :5] for n, x in inputs(dtype=np.float64).items() if x.ndim}
-    a |= {n: a[n][:, :2] for n in "qkv"}
+    a |= {n: a[n][:, :2] for n in "qkvpab"}
     given = arguments(name, gates(a, -1.0, [3], channels))
     leaves = tuple(torch.asarray(x).requires_grad_() for x in given.values())
 
@@ -158,7 +171,7 @@ def test_gradients_match_finite_differences(name, channels):
 
 
 @pytest.mark.parametrize("channels", [False, True])
-@pytest.mark.parametrize("name", GATED)
+@pytest.mark.parametrize("name", RESET)
 def test_gradients_through_a_hard_reset_are_finite_and_stop_there(name, channels):
     given = arguments(name, gates(inputs(dtype=np.float64), -np.inf, [11], channels=False))
     if channels:
@@ -204,6 +217,83 @@ def test_a_stream_of_ragged_pieces_is_the_single_call(name):
     bound = rounding(lambda **x: form(**x, chunk=8), given, FORMATS["float64"]).bound
     apart = row_norms(np.concatenate(outputs, axis=-2) - form(**given, chunk=8).o)
     assert (apart <= 2 * bound).all()
+
+
+def test_a_decayed_read_where_an_undecayed_is_meant_is_seen():
+    given = arguments("comba", inputs())
+    bound = rounding(layers.comba, given, FORMATS["float64"])
+    decayed = given | {"p": given["p"] * np.exp(given["log_decay"])[..., None]}
+    error = row_norms(chunked.comba(**decayed, chunk=8).o - bound.reference)
+    assert (error[:, 1:] > bound.bound[:, 1:]).all()  # the first token finds an empty state
+
+
+@pytest.mark.parametrize("m", [1, 2, 3])
+def test_rows_of_several_steps_are_those_steps_one_after_the_other(m):
+    q, k, v, erase = real("q", 2, 1), *(real(name, 2, m, 1) for name in "kve")
+    gate, S = negative("g", 2, 1), real("s", 1, 1)
+
+    def substitute(q, k, v, erase, gate):
+        return micro_steps(q, *(x[..., :, None] for x in (k, v, erase)), gate)
+
+    out = chunk_parallel(substitute, S, 2, q, k[..., 0], v[..., 0], erase[..., 0], gate)
+    rows = []
+    for t in range(2):
+        S = sympy.exp(gate[t, 0]) * S + k[t, 0] * (v[t, 0] - erase[t, 0] * S)
+        for j in range(1, m):
+            S = S + k[t, j] * (v[t, j] - erase[t, j] * S)
+        rows.append(q[t] * S[0])
+    assert equal(out.o, np.array(rows))
+    assert equal(out.state, S)
+
+
+def velocities():
+    """Arguments of momentum with resets of either memory at and near the borders of chunks of 8."""
+    rng = np.random.default_rng(2)
+    given = arguments("momentum_delta_rule", inputs()) | {"log_momentum": -rng.uniform(0.2, 1.5, (2, 48))}
+    for gate, where in (("log_decay", (8, 20, 31)), ("log_momentum", (7, 20, 40))):
+        given[gate][:, list(where)] = -np.inf
+        given[gate][:, [3, 15, 16]] = -50.0
+        given[gate][:, [5, 24]] = 0.0
+    return given
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("chunk", [1, 3, 8, 32])
+def test_momentum_keeps_its_digits_at_every_gate_and_chunk(chunk, dtype):
+    assert agree("momentum_delta_rule", velocities(), chunk, dtype)
+
+
+def test_momentum_handed_over_at_ragged_pieces_is_the_single_call():
+    given, outputs, state = velocities(), [], None
+    for piece in (slice(0, 1), slice(1, 18), slice(18, 18), slice(18, 34), slice(34, 48)):
+        part = {n: x[:, piece] for n, x in given.items()}
+        o, state = chunked.momentum_delta_rule(**part, initial_state=state, chunk=8)
+        outputs.append(o)
+    whole = layers.momentum_delta_rule(**given)
+    bound = rounding(layers.momentum_delta_rule, given, FORMATS["float64"], forms=(chunked.momentum_delta_rule,)).bound
+    assert (row_norms(np.concatenate(outputs, axis=-2) - whole.o) <= 2 * bound).all()
+    # A unit query reads one row of S: its bound is that row's.
+    unit = {**given, "q": np.broadcast_to(np.eye(8)[0], given["q"].shape)}
+    scale = rounding(layers.momentum_delta_rule, unit, FORMATS["float64"], forms=(chunked.momentum_delta_rule,))
+    assert (np.abs(state.S[:, 0] - whole.state.S[:, 0]).max(axis=-1) <= 2 * scale.bound[:, -1]).all()
+
+
+def test_momentum_has_gradients_and_they_are_finite_through_resets():
+    given = {n: x[0, 3:9] for n, x in velocities().items()}
+    given |= {n: given[n][:, :2] for n in "qkv"} | {
+        "log_decay": given["log_decay"].clip(-3),
+        "log_momentum": given["log_momentum"].clip(-3),
+    }
+    leaves = tuple(torch.asarray(x).requires_grad_() for x in given.values())
+
+    def outputs(*arrays):
+        o, state = chunked.momentum_delta_rule(**dict(zip(given, arrays, strict=True)), chunk=4)
+        return o, *state
+
+    assert torch.autograd.gradcheck(outputs, leaves)
+    reset = {n: torch.asarray(x).requires_grad_() for n, x in velocities().items()}
+    chunked.momentum_delta_rule(**reset, chunk=8).o.sum().backward()
+    assert all(bool(torch.isfinite(x.grad).all()) for x in reset.values())
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 8, 9, 16, 31, 64])

@@ -7,15 +7,36 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ttr_numerics import choices, exact, features, layers, measure, tasks
+    from ttr_numerics import choices, exact, features, gates, layers, measure, tasks
+    from ttr_numerics.composition import regression
     from ttr_numerics.convention import Convention
     from ttr_numerics.pairs import catalogue
+    from ttr_numerics.probes import audit
     from ttr_numerics.verdict import check
 
 __version__ = "0.1.0"
-__all__ = ["Convention", "catalogue", "check", "choices", "exact", "features", "layers", "measure", "tasks"]
+__all__ = [
+    "Convention",
+    "audit",
+    "catalogue",
+    "check",
+    "choices",
+    "exact",
+    "features",
+    "gates",
+    "layers",
+    "measure",
+    "regression",
+    "tasks",
+]
 
-_HOME = {"Convention": "ttr_numerics.convention", "catalogue": "ttr_numerics.pairs", "check": "ttr_numerics.verdict"}
+_HOME = {
+    "Convention": "ttr_numerics.convention",
+    "audit": "ttr_numerics.probes",
+    "catalogue": "ttr_numerics.pairs",
+    "check": "ttr_numerics.verdict",
+    "regression": "ttr_numerics.composition",
+}
 
 
 def __getattr__(name: str) -> Any:

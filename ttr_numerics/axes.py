@@ -10,7 +10,26 @@ from typing import Any, NamedTuple
 
 from ttr_numerics.arrays import Array, concat, namespace, zeros
 
-__all__ = ["Cache", "Moments", "Output", "check_sequence", "extended", "initial_matrix", "per_token", "row_ridge"]
+__all__ = [
+    "Cache",
+    "KernelFactor",
+    "Moments",
+    "Momentum",
+    "NormalisedMemory",
+    "Output",
+    "Preconditioned",
+    "Recursion",
+    "Sums",
+    "WeightedMean",
+    "check_sequence",
+    "extended",
+    "initial_array",
+    "initial_matrix",
+    "per_channel",
+    "per_head",
+    "per_token",
+    "row_ridge",
+]
 
 
 class Output(NamedTuple):
@@ -27,11 +46,74 @@ class Moments(NamedTuple):
     G: Array
 
 
+class Recursion(NamedTuple):
+    """The solution `S` (..., d_k, d_v) and the inverse `P` (..., d_k, d_k) of the decayed, regularised moments."""
+
+    S: Array
+    P: Array
+
+
+class NormalisedMemory(NamedTuple):
+    """A memory e^m C (..., d_k, d_v) and its normaliser e^m n (..., d_k), in the unit e^m, m (...).
+
+    Every m stands for the same memory that brings the same products e^m C and e^m n; -inf is an empty one.
+    """
+
+    C: Array
+    n: Array
+    m: Array
+
+
+class Sums(NamedTuple):
+    """`S` = Σ k_i v_i' (..., d_k, d_v) and `z` = Σ k_i (..., d_k), the same sum for values of 1."""
+
+    S: Array
+    z: Array
+
+
+class WeightedMean(NamedTuple):
+    """Σ w_i v_i = e^maximum numerator and Σ w_i = e^maximum denominator, all (..., d); -inf where nothing was seen."""
+
+    numerator: Array
+    denominator: Array
+    maximum: Array
+
+
+class Momentum(NamedTuple):
+    """A memory `S` (..., d_k, d_v) and the velocity `U` (..., d_k, d_v) of its last step."""
+
+    S: Array
+    U: Array
+
+
+class Preconditioned(NamedTuple):
+    """A memory `S` (..., d_k, d_v) and the decayed diagonal `A` (..., d_k) of K'K that preconditions it."""
+
+    S: Array
+    A: Array
+
+
 class Cache(NamedTuple):
     """Keys (..., n, d_k) and values (..., n, d_v) seen so far."""
 
     k: Array
     v: Array
+
+
+class KernelFactor(NamedTuple):
+    """Keys `k` (..., n, d_k), the Cholesky factor `L` (..., n, n) of κ(K, K) + λI, and `Z` = L⁻¹V (..., n, d_v)."""
+
+    k: Array
+    L: Array
+    Z: Array
+
+
+class WeightedCache(NamedTuple):
+    """Keys (..., n, d_k), values (..., n, d_v) and the log sample weights (..., n) that they have by now."""
+
+    k: Array
+    v: Array
+    log_weights: Array
 
 
 def check_sequence(q: Array, k: Array, v: Array) -> None:
@@ -68,6 +150,25 @@ def per_token(name: str, x: Array, q: Array, channels: bool = False) -> Array:
     raise ValueError(f"{name}: expected shape {wanted}, got {tuple(x.shape)}")
 
 
+def per_channel(name: str, x: Array, rows: Array) -> Array:
+    """`x` after a check that it has the shape and dtype of `rows` (..., T, d); leading axes of length 1 broadcast."""
+    if x.dtype != rows.dtype:
+        raise ValueError(f"{name}: expected dtype {rows.dtype} as q, got {x.dtype}")
+    if not _fits(x, tuple(rows.shape), rows.ndim - 2):
+        raise ValueError(f"{name}: expected shape {tuple(rows.shape)}, got {tuple(x.shape)}")
+    return x
+
+
+def per_head(name: str, x: Array, q: Array) -> Array:
+    """`x` (..., d_k), one row for all tokens, with a time axis of length 1; leading axes broadcast."""
+    shape = (*q.shape[:-2], q.shape[-1])
+    if x.dtype != q.dtype:
+        raise ValueError(f"{name}: expected dtype {q.dtype} as q, got {x.dtype}")
+    if not 0 < x.ndim <= len(shape) or not _fits(x, shape[len(shape) - x.ndim :], x.ndim - 1):
+        raise ValueError(f"{name}: expected shape {shape}, got {tuple(x.shape)}")
+    return x[..., None, :]
+
+
 def _fits(x: Array, shape: tuple[int, ...], batch: int) -> bool:
     """Whether `x` has `shape`, where its first `batch` axes may have length 1."""
     return x.ndim == len(shape) and all(
@@ -77,9 +178,13 @@ def _fits(x: Array, shape: tuple[int, ...], batch: int) -> bool:
 
 def initial_matrix(initial: Array | None, q: Array, v: Array, name: str = "initial_state") -> Array:
     """The state S_0 (..., d_k, d_v): `initial` after a shape check, zero if None."""
-    shape = (*q.shape[:-2], q.shape[-1], v.shape[-1])
+    return initial_array(initial, (*q.shape[:-2], q.shape[-1], v.shape[-1]), q, name)
+
+
+def initial_array(initial: Array | None, shape: tuple[int, ...], q: Array, name: str = "initial_state") -> Array:
+    """Any state of a fixed `shape`: `initial` after a check, zero if None."""
     if initial is None:
-        return zeros(v, shape)
+        return zeros(q, shape)
     if tuple(initial.shape) != shape:
         raise ValueError(f"{name}: expected shape {shape}, got {tuple(initial.shape)}")
     if initial.dtype != q.dtype:

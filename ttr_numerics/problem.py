@@ -217,17 +217,14 @@ def _bind(x: Argument, got: tuple[int, ...], batch: int, axes: dict[str, int]) -
 
 
 def _fits(got: tuple[int, ...], batch: tuple[int, ...], shape: tuple[int, ...], x: Argument) -> bool:
-    """Exactly the batch axes and `shape`; a number, or an array without a time axis, broadcasts over the batch."""
-    if not shape:
-        return not got
+    """Exactly the batch axes and `shape`; what has no time axis broadcasts over the batch, counts excepted."""
     if "T" in x.shapes[0]:
         return got == (*batch, *shape)
+    if not shape and (len(x.shapes) > 1 or x.domain is Domain.COUNT):  # one a head would read as one a channel
+        return not got
     leading = got[: len(got) - len(shape)]
-    return (
-        got[len(leading) :] == shape
-        and all(n in (1, m) for n, m in zip(leading[::-1], batch[::-1], strict=False))
-        and len(leading) <= len(batch)
-    )
+    broadcasts = all(n in (1, m) for n, m in zip(leading[::-1], batch[::-1], strict=False))
+    return got[len(leading) :] == shape and broadcasts and len(leading) <= len(batch)
 
 
 def _misfit(x: Argument, shapes: list[tuple[int, ...]], got: tuple[int, ...], q: tuple[int, ...]) -> str:

@@ -73,7 +73,7 @@ def arguments(peer: Peer, dtype: str, seed: int = 0) -> dict[str, Any]:
     """Generic arguments of the layer, (2, 4) heads, on the numbers that `dtype` has."""
     row = pairing(peer.layer)
     axes = {"T": 64, "d_k": 16, "d_v": 8} | dict(peer.axes)
-    drawn = peer.change(row.example(np.random.default_rng(seed), (2, 4), **axes))
+    drawn = peer.change(row.example(np.random.default_rng(seed), (2, 4), False, False, **axes))
     return {n: FORMATS[dtype].nearest(x) if isinstance(x, np.ndarray) else x for n, x in drawn.items()}
 
 

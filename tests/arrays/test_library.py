@@ -58,6 +58,20 @@ def test_the_test_device_is_not_the_default_one() -> None:
     assert array_api_strict.ones(1).device != STRICT_DEVICE
 
 
+def test_the_smallest_positive_number_is_subnormal_and_its_half_is_zero(library: Library) -> None:
+    x = library.asarray(np.ones(3))
+    smallest = x * 0 + arrays.smallest_positive(x)
+    assert (arrays.to_numpy(smallest) > 0).all()
+    assert not arrays.to_numpy(smallest / 2).astype(np.float64).any()
+
+
+def test_a_stabiliser_is_the_larger_logarithm_and_zero_on_symbols(library: Library) -> None:
+    x, y = library.asarray(np.array([1.0, -np.inf, -np.inf])), library.asarray(np.array([2.0, 3.0, -np.inf]))
+    assert np.array_equal(arrays.to_numpy(arrays.stabiliser(x, y)).astype(np.float64), [2.0, 3.0, -np.inf])
+    symbol = np.array([sympy.Symbol("a")], dtype=object)
+    assert arrays.stabiliser(symbol, -symbol) == 0
+
+
 def test_mixed_libraries_are_refused() -> None:
     with pytest.raises(TypeError, match="[Mm]ultiple namespaces"):
         arrays.namespace(np.ones(1), torch.ones(1))

@@ -103,6 +103,42 @@ def test_errors_of_exp_are_uniform_within_two_roundoffs(rng: np.random.Generator
     assert plausible(error, (2 * noise.u) ** 2 / 3)
 
 
+def test_errors_of_expm1_are_relative_to_its_own_value_and_a_hard_reset_has_none(rng: np.random.Generator) -> None:
+    x, noise = -rng.exponential(1e-6, 100_000), stochastic()
+    error = arrays.namespace(rounded(x, noise)).expm1(rounded(x, noise)).x / np.expm1(x) - 1.0
+    assert np.all(np.abs(error) <= 2 * noise.u)
+    assert plausible(error, (2 * noise.u) ** 2 / 3)
+    resets = rounded(np.array([-np.inf, -50.0]), noise)
+    assert np.array_equal(arrays.namespace(resets).expm1(resets).x, [-1.0, -1.0])
+
+
+def test_errors_of_log_are_relative_to_its_own_value_and_that_of_one_has_none(rng: np.random.Generator) -> None:
+    x, noise = rng.exponential(1.0, 100_000), stochastic()
+    error = arrays.namespace(rounded(x, noise)).log(rounded(x, noise)).x / np.log(x) - 1.0
+    assert np.all(np.abs(error) <= 2 * noise.u + 2.0**-52)  # the quotient is rounded itself
+    assert plausible(error, (2 * noise.u) ** 2 / 3)
+    assert arrays.namespace(rounded(x, noise)).log(rounded(np.ones(3), noise)).x.any() == np.False_
+
+
+def test_errors_of_tanh_are_relative_to_its_own_value_and_its_limits_have_none(rng: np.random.Generator) -> None:
+    x, noise = rng.standard_normal(100_000), stochastic()
+    error = arrays.namespace(rounded(x, noise)).tanh(rounded(x, noise)).x / np.tanh(x) - 1.0
+    assert plausible(error, (2 * noise.u) ** 2 / 3)
+    limits = rounded(np.array([0.0, 50.0, -50.0]), noise)
+    assert np.array_equal(arrays.namespace(limits).tanh(limits).x, [0.0, 1.0, -1.0])
+
+
+def test_a_product_over_no_terms_is_zero() -> None:
+    nothing = rounded(np.ones((2, 3, 0)), stochastic()) @ rounded(np.ones((2, 0, 4)), stochastic())
+    assert np.array_equal(nothing.x, np.zeros((2, 3, 4)))
+
+
+def test_the_larger_of_two_is_exact(rng: np.random.Generator) -> None:
+    x, y = rng.standard_normal((2, 100))
+    larger = arrays.stabiliser(rounded(x, stochastic()), rounded(y, stochastic()))
+    assert np.array_equal(arrays.to_numpy(larger), np.maximum(x, y))
+
+
 def test_exact_operations_stay_exact(rng: np.random.Generator) -> None:
     noise, values = stochastic(), rng.standard_normal((3, 4))
     x = rounded(values, noise)
@@ -153,3 +189,16 @@ def test_a_factor_is_that_of_a_nearby_symmetric_matrix(rng: np.random.Generator)
     b = rng.standard_normal((n, 2))
     x = arrays.solve_triangular(rounded(L, noise), rounded(b, noise)).x
     assert np.all(np.abs(L @ x - b) <= (np.sqrt(n / 3) + 2) * noise.u_sum * np.abs(L) @ np.abs(x))
+
+
+def test_eigenvectors_are_those_of_a_nearby_symmetric_matrix(rng: np.random.Generator) -> None:
+    noise, n = stochastic(u=2.0**-40, u_sum=2.0**-40), 5
+    X = rng.standard_normal((20, n))
+    A = X.T @ X
+    x = rounded(A, noise)
+    s, Q = (y.x for y in arrays.namespace(x).linalg.eigh(x))
+    # The claimed perturbation, and each of the vectors stored once.
+    claimed = np.sqrt(n / 3) * noise.u_sum * np.sqrt(np.mean(A * A))
+    left = np.abs((Q * s) @ Q.T - A)
+    assert np.all(left <= claimed + 2 * (noise.u + 2.0**-50) * (np.abs(Q) * np.abs(s)) @ np.abs(Q).T)
+    assert np.all(left > 0)

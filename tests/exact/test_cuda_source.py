@@ -8,7 +8,7 @@ import pytest
 
 from tests.exact import cuda_on_cpu
 from tests.exact.cuda_on_cpu import ADDRESS, SM_80, SM_90, THREAD, DeviceArray, Emulator, SmallDeviceArray
-from tests.test_pairs import HOSTILE
+from tests.pairs.hostile import hostile
 from tests.verdict.test_words import inputs
 from ttr_numerics import exact, layers, tasks
 from ttr_numerics.arrays import LinAlgError
@@ -17,6 +17,7 @@ from ttr_numerics.exact.cuda import correlation_prefixes_by_kernel, ridge_prefix
 from ttr_numerics.exact.cuda.correlation_prefixes import CORRELATION
 from ttr_numerics.exact.cuda.launch import THREADS, Kernel
 from ttr_numerics.exact.cuda.ridge_prefixes import INNOVATION
+from ttr_numerics.pairs import pairing
 from ttr_numerics.precision import FORMATS
 from ttr_numerics.tolerance import rounding, row_norms
 
@@ -102,7 +103,7 @@ def test_the_source_compiles_without_a_warning_and_spills_no_register(kernel, ar
 @pytest.mark.parametrize("case", ["unit keys", "repeated keys", "zero keys", "one token"])
 @pytest.mark.parametrize(("dtype", "ridge"), [("float64", 1.0), ("float64", 1e-6), ("float32", 1.0), ("float32", 1e-2)])
 def test_the_kernel_answers_as_the_objective_within_the_rounding_of_its_form(case, dtype, ridge, emulator):
-    a = HOSTILE[case](inputs(dtype=np.dtype(dtype)))
+    a = {n: x.astype(dtype) for n, x in hostile(pairing("gated_delta_rule"), case).items()}
     arrays = {"q": a["q"], "k": a["k"], "v": a["v"], "weights": a["beta"]}
     wide = {name: x.astype(np.float64) for name, x in arrays.items()}
     moments = rounding(lambda **x: exact.ridge_prefixes_by_moments(**x, ridge=ridge), wide, FORMATS["float64"])
@@ -211,7 +212,7 @@ def test_a_state_that_does_not_fit_is_refused_with_its_bytes(emulator, rng):
 @pytest.mark.parametrize("case", ["unit keys", "repeated keys", "zero keys", "one token"])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_linear_attention_is_the_correlation_memory_within_the_rounding_of_its_recurrence(case, dtype, emulator):
-    a = HOSTILE[case](inputs(dtype=np.dtype(dtype)))
+    a = {n: x.astype(dtype) for n, x in hostile(pairing("gated_delta_rule"), case).items()}
     arrays = {n: a[n] for n in "qkv"}
     wide = {name: x.astype(np.float64) for name, x in arrays.items()}
     bound = rounding(layers.linear_attention, wide, FORMATS[dtype], forms=(exact.correlation_prefixes,))

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from tests.test_pairs import HOSTILE
+from tests.pairs.hostile import hostile
 from tests.verdict.test_words import inputs
 from ttr_numerics import exact, tasks
 from ttr_numerics.arrays import forward_substitution, to_numpy
 from ttr_numerics.axes import Moments
 from ttr_numerics.exact.innovation import innovation_prefixes
+from ttr_numerics.pairs import pairing
 from ttr_numerics.precision import FORMATS
 from ttr_numerics.tolerance import rounding, row_norms
 
@@ -22,7 +23,7 @@ def sides(arrays, ridge, seed=0):
 @pytest.mark.parametrize("case", ["unit keys", "repeated keys", "zero keys", "one token"])
 @pytest.mark.parametrize("ridge", [1.0, 1e-2, 1e-6])
 def test_both_forms_agree_to_the_rounding_of_both(case, ridge):
-    a = HOSTILE[case](inputs(dtype=np.float64))
+    a = hostile(pairing("gated_delta_rule"), case)
     arrays = {"q": a["q"], "k": a["k"], "v": a["v"], "weights": a["beta"]}
     innovation, moments = sides(arrays, ridge)
     apart = row_norms(innovation.reference - moments.reference)

@@ -1,11 +1,13 @@
 """Local polynomial regression against scikit-learn, statsmodels and NumPy, and as local linear attention."""
 
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.polynomial import polynomial
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import PolynomialFeatures
 from statsmodels.nonparametric.kernel_regression import KernelReg
@@ -15,6 +17,7 @@ from tests.references import normal_equations, wedin
 from ttr_numerics import exact
 from ttr_numerics.arrays import LinAlgError, to_numpy
 from ttr_numerics.exact import blocks, kernels
+from ttr_numerics.exact.local_polynomial import _monomials
 
 U, T = 2.0**-53, 14
 Arrays = dict[str, np.ndarray]
@@ -62,7 +65,7 @@ def bound(A: np.ndarray, B: np.ndarray, logs: np.ndarray, d: int, u: float = U) 
     return 2 * float(np.max(wedin(A, B, X, u * (d + 4) * (1 + np.max(np.abs(logs))))))
 
 
-@pytest.mark.parametrize("degree", [0, 1, 2])
+@pytest.mark.parametrize("degree", [0, 1, 2, 4])
 @pytest.mark.parametrize("ridge", [1e-6, 0.3, 100.0])
 @pytest.mark.parametrize("d", [1, 3])
 def test_every_prefix_is_weighted_ridge_regression_of_scikit_learn_around_the_query(
@@ -82,7 +85,7 @@ def test_every_prefix_is_weighted_ridge_regression_of_scikit_learn_around_the_qu
     assert not all(seen), "other weights would be seen"
 
 
-@pytest.mark.parametrize(("degree", "d"), [(0, 2), (1, 1), (1, 4), (2, 1), (2, 2)])
+@pytest.mark.parametrize(("degree", "d"), [(0, 2), (1, 1), (1, 4), (2, 1), (2, 2), (3, 2), (6, 1)])
 def test_without_ridge_it_is_least_squares_of_numpy(degree: int, d: int, rng: np.random.Generator) -> None:
     q, k, v, w = data(rng, d)
     o = exact.local_polynomial(q, k, v, degree=degree, log_weights=w)
@@ -120,6 +123,77 @@ def test_polynomials_of_no_higher_degree_are_reproduced(degree: int, order: int,
         logs = logarithms(q[t], k, w)
         A, B = problem(q[t], k, v, logs, degree, 0.0)
         assert np.all(np.abs(o[t] - truth[t]) <= bound(A[:T], B[:T], logs, 2))
+
+
+@pytest.mark.parametrize("degree", range(7))
+def test_in_one_channel_it_is_the_weighted_polynomial_of_numpy(degree: int, rng: np.random.Generator) -> None:
+    q, k, v, w = data(rng, 1)
+    o = exact.local_polynomial(q, k, v, degree=degree, log_weights=w)
+    late = exact.local_polynomial(q, k, np.roll(v, 1, 0), degree=degree, log_weights=w)
+    for t in range(T):
+        logs = logarithms(q[t], k, w)
+        theirs = polynomial.polyfit(k[:, 0] - q[t, 0], v, degree, w=np.exp(logs / 2))[0]
+        A, B = problem(q[t], k, v, logs, degree, 0.0)
+        # They scale columns to norm 1, as a column's error allows: a distance from the condition so scaled.
+        allowed = bound(A[:T] / np.linalg.norm(A[:T], axis=0), B[:T], logs, 1) / np.linalg.norm(A[:T, 0])
+        assert np.all(np.abs(o[t] - theirs) <= allowed)
+        assert np.any(np.abs(late[t] - theirs) > allowed), "values one token late would be seen"
+
+
+@pytest.mark.parametrize(("degree", "d"), [(1, 3), (2, 3), (3, 2), (3, 3), (5, 2)])
+def test_every_product_of_channels_counts_once(degree: int, d: int, rng: np.random.Generator) -> None:
+    z = rng.standard_normal((4, d))
+    ours = np.concatenate(list(_monomials(z, degree)), axis=-1)
+    theirs = monomials(z, degree)
+    order = [np.lexsort(x) for x in (ours, theirs)]
+    # A product of p factors is rounded p - 1 times, in an order of one's own.
+    assert np.all(np.abs(ours[:, order[0]] - theirs[:, order[1]]) <= 2 * degree * U * np.abs(theirs[:, order[1]]))
+
+
+@pytest.mark.parametrize("exponent", [-200, 200])
+@pytest.mark.parametrize("degree", [1, 2, 6])
+def test_keys_in_another_unit_change_nothing_at_any_degree(
+    degree: int, exponent: int, rng: np.random.Generator
+) -> None:
+    q, k, v, _ = data(rng, 1)
+    scale = 2.0**exponent
+    o = exact.local_polynomial(q, k, v, degree=degree)
+    scaled = exact.local_polynomial(scale * q, scale * k, v, degree=degree, kernel=kernels.Gaussian(scale))
+    assert np.array_equal(o, scaled), "a power of two is no rounding"
+    with np.errstate(over="ignore"):
+        raw = (scale * (k - q[0])) ** (2 * degree)
+    assert degree < 6 or not (np.isfinite(raw) & (raw > 0)).all(), "moments of raw monomials leave the range"
+
+
+def test_a_distant_key_of_no_weight_does_not_hide_the_near_ones(rng: np.random.Generator) -> None:
+    q, k, v, _ = data(rng, 1)
+    k[0] = 1e60  # its weight underflows to 0; monomials in units of its distance would, too
+    o = exact.local_polynomial(q[1:], k, v, degree=5)
+    for t in range(T - 1):
+        near = exact.local_polynomial(q[t + 1 : t + 2], k[1:], v[1:], degree=5)[0]
+        A, B = problem(q[t + 1], k[1:], v[1:], logarithms(q[t + 1], k[1:]), 5, 0.0)
+        rows = slice(T - 1)
+        assert np.all(np.abs(o[t] - near) <= bound(A[rows], B[rows], logarithms(q[t + 1], k[1:]), 1))
+
+
+@pytest.mark.parametrize("degree", [0, 1, 3])
+def test_a_weight_of_zero_is_a_row_left_out(degree: int, rng: np.random.Generator) -> None:
+    q, k, v, w = data(rng, 1)
+    w[4] = -np.inf
+    rest = np.delete(np.arange(T), 4)
+    o = exact.local_polynomial(q, k, v, degree=degree, ridge=0.1, log_weights=w)
+    without = exact.local_polynomial(q, k[rest], v[rest], degree=degree, ridge=0.1, log_weights=w[rest])
+    for t in range(T):
+        logs = logarithms(q[t], k[rest], w[rest])
+        assert np.all(np.abs(o[t] - without[t]) <= bound(*problem(q[t], k[rest], v[rest], logs, degree, 0.1), logs, 1))
+
+
+@pytest.mark.parametrize("degree", [3, 5])
+def test_fewer_keys_than_unknowns_are_named_at_any_degree(degree: int, rng: np.random.Generator) -> None:
+    q, k, v, _ = data(rng, 1)
+    named = ", ".join(f"({t},)" for t in range(degree))
+    with pytest.raises(LinAlgError, match=rf"in slices {re.escape(named)};"):
+        exact.local_polynomial_prefixes(q, k, v, degree=degree)
 
 
 @pytest.mark.parametrize("degree", [0, 1])
@@ -327,11 +401,12 @@ def test_no_token_gives_nothing_and_one_its_own_value(n: int, degree: int, rng: 
 
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
-    "degree": ({"degree": 3}, r"^degree: expected 0, 1 or 2, got 3$"),
+    "negative degree": ({"degree": -1}, r"^degree: expected a whole number, at least 0, got -1$"),
+    "broken degree": ({"degree": 1.5}, r"^degree: expected a whole number, at least 0, got 1\.5$"),
     "negative ridge": ({"ridge": -1.0}, r"^ridge: expected a finite number, at least 0, got -1\.0$"),
     "nan ridge": ({"ridge": np.nan}, r"^ridge: expected a finite number, at least 0, got nan$"),
     "endless ridge": ({"ridge": np.inf}, r"^ridge: expected a finite number, at least 0, got inf$"),
-    "weights": ({"log_weights": np.full(T, -np.inf)}, r"^log_weights: expected finite entries, got NaN or infinity"),
+    "weights": ({"log_weights": np.full(T, np.nan)}, r"^log_weights: expected finite entries, got NaN or infinity"),
 }
 
 

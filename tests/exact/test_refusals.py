@@ -14,6 +14,14 @@ from ttr_numerics.arrays import LinAlgError
 SOLVERS = {
     "correlation": exact.correlation_prefixes,
     "kaczmarz": lambda q, k, v: exact.kaczmarz_prefixes(q, k, v, beta=q[..., 0]),
+    "mismatched": lambda q, k, v: exact.mismatched_kaczmarz_prefixes(q, k, v, erase=q),
+    "feedback": lambda q, k, v: exact.state_feedback_prefixes(q, k, v, a=q, b=q),
+    "heavy_ball": lambda q, k, v: exact.heavy_ball_prefixes(q, k, v, beta=q[..., 0], log_momentum=-q[..., 0]),
+    "proximal": lambda q, k, v: exact.proximal_prefixes(q, k, v, beta=q[..., 0]),
+    "diagonal": lambda q, k, v: exact.diagonal_kaczmarz_prefixes(q, k, v, beta=v),
+    "preconditioned": lambda q, k, v: exact.preconditioned_kaczmarz_prefixes(
+        q, k, v, beta=q[..., 0], log_decay=-q[..., 0], curvature_beta=q[..., 0], curvature_log_decay=-q[..., 0]
+    ),
     "ridge_prefixes": lambda q, k, v: exact.ridge_prefixes(q, k, v, ridge=1.0),
     "recursive": lambda q, k, v: exact.recursive_least_squares(q, k, v, ridge=1.0),
     "kernel_ridge": lambda q, k, v: exact.kernel_ridge_prefixes(q, k, v, kernel=exact.kernels.Linear(), ridge=1.0),

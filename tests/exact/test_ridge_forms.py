@@ -9,10 +9,10 @@ import torch
 
 from tests.conftest import Library
 from tests.exact.test_square_root import enclosed
-from tests.layers.test_identities import equal, symbol_array
 from ttr_numerics import exact
 from ttr_numerics.arrays import like, to_numpy, unit_roundoff
 from ttr_numerics.axes import Moments
+from ttr_numerics.derivations import Equation, negative, real
 from ttr_numerics.exact.growth import pieces
 from ttr_numerics.tasks import conditioned_keys, isotropic_unit_keys
 from ttr_numerics.tolerance import row_norms
@@ -225,16 +225,17 @@ def test_chebyshev_is_chosen_where_decay_leaves_chunks_of_eight(gate: float) -> 
 
 
 def test_symbols_are_solved_by_moments_token_by_token_where_the_regulariser_decays() -> None:
-    k = symbol_array("k", 2, 2)
+    k = real("k", 2, 2)
     ridge = np.array([sympy.Symbol("λ", positive=True)] * 2, dtype=object)
     assert exact.choose_ridge_prefixes(k, ridge) is exact.ridge_prefixes_by_moments
     assert exact.choose_recursive_least_squares(k, k.T @ k) is exact.recursive_least_squares_by_tokens
 
 
 def test_on_symbols_both_regularisers_are_one_until_something_is_forgotten() -> None:
-    q, k, v = symbol_array("q", 2, 2), symbol_array("k", 2, 2), symbol_array("v", 2, 1)
-    gate, ridge = symbol_array("g", 2, negative=True), np.array([sympy.Symbol("λ", positive=True)] * 2, dtype=object)
+    q, k, v = real("q", 2, 2), real("k", 2, 2), real("v", 2, 1)
+    gate, ridge = negative("g", 2), np.array([sympy.Symbol("λ", positive=True)] * 2, dtype=object)
     once = exact.ridge_prefixes(q, k, v, ridge=ridge).o
-    assert equal(once, exact.recursive_least_squares(q, k, v, ridge=ridge).o)
+    assert Equation("one", "o", once, exact.recursive_least_squares(q, k, v, ridge=ridge).o).holds()
     fixed = exact.ridge_prefixes(q, k, v, ridge=ridge, log_decay=gate).o
-    assert not equal(fixed, exact.recursive_least_squares(q, k, v, ridge=ridge, log_decay=gate).o)
+    decaying = exact.recursive_least_squares(q, k, v, ridge=ridge, log_decay=gate).o
+    assert not Equation("two", "o", fixed, decaying).holds()

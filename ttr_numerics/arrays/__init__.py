@@ -20,6 +20,7 @@ from ttr_numerics.arrays.gradient import Adjoint, untracked, with_adjoint
 from ttr_numerics.arrays.library import (
     Array,
     all_finite,
+    cast,
     concat,
     diagonal_matrix,
     eye,
@@ -28,10 +29,13 @@ from ttr_numerics.arrays.library import (
     positions,
     quiet,
     row_maximum,
+    smallest_positive,
+    stabiliser,
     to_numpy,
     unit_roundoff,
     zeros,
 )
+from ttr_numerics.arrays.minimise import local_minimum
 from ttr_numerics.arrays.orthogonal import causal_products, triangularised
 
 __all__ = [
@@ -39,6 +43,7 @@ __all__ = [
     "Array",
     "LinAlgError",
     "all_finite",
+    "cast",
     "causal_products",
     "cholesky",
     "concat",
@@ -48,14 +53,17 @@ __all__ = [
     "inverse_posdef",
     "least_squares",
     "like",
+    "local_minimum",
     "name_slices",
     "namespace",
     "positions",
     "quiet",
     "row_maximum",
+    "smallest_positive",
     "solve_posdef",
     "solve_triangular",
     "square_distances",
+    "stabiliser",
     "to_numpy",
     "triangularised",
     "unit_forward_substitution",

@@ -101,7 +101,8 @@ def solve_triangular(factor: Array, b: Array, transpose: bool = False) -> Array:
         return solve_triangular_numpy(factor, b, transpose)
     matrix = xp.matrix_transpose(factor) if transpose else factor
     if array_api_compat.is_torch_array(b):
-        return xp.linalg.solve_triangular(matrix, b, upper=transpose)
+        x = xp.linalg.solve_triangular(_widened(matrix), _widened(b), upper=transpose)
+        return x if x.dtype == b.dtype else xp.astype(x, b.dtype)
     if array_api_compat.is_cupy_array(b):
         import cupyx.scipy.linalg
 

@@ -1,5 +1,6 @@
 """Which library an array belongs to, and new arrays on the same device in the same dtype."""
 
+import importlib
 from typing import Any
 
 import array_api_compat
@@ -11,6 +12,7 @@ from ttr_numerics.arrays import symbols
 __all__ = [
     "Array",
     "all_finite",
+    "cast",
     "concat",
     "diagonal_matrix",
     "eye",
@@ -19,6 +21,8 @@ __all__ = [
     "positions",
     "quiet",
     "row_maximum",
+    "smallest_positive",
+    "stabiliser",
     "to_numpy",
     "unit_roundoff",
     "zeros",
@@ -106,6 +110,34 @@ def row_maximum(x: Array) -> Array:
     if hasattr(xp, "own_row_maximum"):
         return xp.own_row_maximum(x)
     return xp.max(x, axis=-1, keepdims=True)
+
+
+def smallest_positive(x: Array) -> float:
+    """The smallest positive number of the dtype of `x`; 0 for symbols.
+
+    >>> smallest_positive(np.ones(1)) == 2.0**-1074
+    True
+    """
+    if x.dtype == object:
+        return 0.0
+    limits = namespace(x).finfo(x.dtype)
+    return float(limits.smallest_normal) * float(limits.eps)
+
+
+def stabiliser(x: Array, y: Array) -> Array:
+    """The larger of two logarithms, entry by entry: the unit in which a running sum of exponentials is kept."""
+    xp = namespace(x, y)
+    return xp.own_stabiliser(x, y) if hasattr(xp, "own_stabiliser") else xp.maximum(x, y)
+
+
+def cast(x: np.ndarray, library: str, dtype: str) -> Array:
+    """`x` as an array of the `library` (numpy or torch) in `dtype` (bfloat16 on NumPy is that of ml_dtypes)."""
+    if library == "numpy":
+        return np.array(x, dtype=ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
+    if library == "torch":
+        torch = importlib.import_module("torch")
+        return torch.tensor(np.asarray(x, dtype=np.float64)).to(getattr(torch, dtype))
+    raise ValueError(f"library: expected numpy or torch, got {library}")
 
 
 def to_numpy(x: Array) -> np.ndarray:

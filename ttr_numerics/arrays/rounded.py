@@ -107,7 +107,7 @@ class Stochastic:
         Partial sum m of a random order has E π_m² = (m/n)² c² + m(n-m)/(n(n-1)) (s - c²/n) for total c and squares
         s; summed over m = 2..n, with the n products' own roundings s, each times the variance u²/3 of one rounding.
         """
-        if n == 1:
+        if n < 2:
             return self.store(total)
 
         def summed(total: np.ndarray, squares: np.ndarray) -> np.ndarray:
@@ -264,6 +264,21 @@ class Namespace:
         value = np.exp(x.x)
         return RoundedArray(np.where(x.x == 0, value, self.rounding.function(x.x, value)), self.rounding)
 
+    def expm1(self, x: RoundedArray) -> RoundedArray:
+        """exp(x) - 1 as a library computes it; a hard reset's -1 is exact."""
+        value = np.expm1(x.x)
+        return RoundedArray(np.where(value == -1, value, self.rounding.function(x.x, value)), self.rounding)
+
+    def log(self, x: RoundedArray) -> RoundedArray:
+        """log as a library computes it; log(1) = 0 is exact."""
+        value = np.log(x.x)
+        return RoundedArray(np.where(x.x == 1, value, self.rounding.function(x.x, value)), self.rounding)
+
+    def tanh(self, x: RoundedArray) -> RoundedArray:
+        """tanh as a library computes it; tanh(0) = 0 and the ±1 of a large argument are exact."""
+        value = np.tanh(x.x)
+        return RoundedArray(np.where(np.abs(value) == 1, value, self.rounding.function(x.x, value)), self.rounding)
+
     def sqrt(self, x: RoundedArray) -> RoundedArray:
         """The rounded square root."""
         return RoundedArray(self.rounding.store(np.sqrt(x.x)), self.rounding)
@@ -319,6 +334,13 @@ class Factorisations:
         Q, R = np.linalg.qr(self._noisy(a.x))
         return RoundedArray(Q, self.rounding), RoundedArray(R, self.rounding)
 
+    def eigh(self, a: RoundedArray) -> Any:
+        """Eigenvalues and eigenvectors, E symmetric and of the size of the whole of A."""
+        size = np.sqrt(a.x.shape[-1] / 3) * np.sqrt(np.mean(a.x * a.x, axis=(-2, -1), keepdims=True))
+        noisy = self.rounding.factor(a.x, size + 0 * a.x)
+        values, vectors = np.linalg.eigh((noisy + noisy.mT) / 2)
+        return RoundedArray(values, self.rounding), RoundedArray(self.rounding.store(vectors), self.rounding)
+
     def inv(self, a: RoundedArray) -> RoundedArray:
         """The inverse."""
         return RoundedArray(np.linalg.inv(self._noisy(a.x)), self.rounding)
@@ -331,8 +353,9 @@ class Factorisations:
 _EXACT = frozenset(
     (
         *("abs", "all", "any", "arange", "argsort", "asarray", "astype", "broadcast_to", "concat", "empty_like", "eye"),
-        *("flip", "full_like", "isfinite", "matrix_transpose", "max", "min", "ones", "ones_like", "permute_dims"),
-        *("reshape", "stack", "take_along_axis", "tril", "triu", "where", "zeros", "zeros_like"),
+        *("flip", "full_like", "isfinite", "matrix_transpose", "max", "maximum", "min", "moveaxis", "ones"),
+        *("ones_like", "permute_dims", "reshape", "roll", "sign", "sort", "stack", "take_along_axis", "tril", "triu"),
+        *("where", "zeros", "zeros_like"),
     )
 )
 

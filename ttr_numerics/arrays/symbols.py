@@ -10,11 +10,32 @@ from typing import Any
 import numpy as np
 import sympy
 
-__all__ = ["exp", "log", "maximum", "own_cholesky", "own_row_maximum", "own_solve_triangular", "sqrt"]
+__all__ = [
+    "cos",
+    "exp",
+    "expm1",
+    "log",
+    "maximum",
+    "own_cholesky",
+    "own_row_maximum",
+    "own_solve_triangular",
+    "own_stabiliser",
+    "pi",
+    "sign",
+    "sin",
+    "sqrt",
+    "tanh",
+]
 
 exp = np.vectorize(sympy.exp, otypes=[object])
+expm1 = np.vectorize(lambda x: sympy.exp(x) - 1, otypes=[object])
 log = np.vectorize(sympy.log, otypes=[object])
 sqrt = np.vectorize(sympy.sqrt, otypes=[object])
+tanh = np.vectorize(sympy.tanh, otypes=[object])
+cos = np.vectorize(sympy.cos, otypes=[object])
+sign = np.vectorize(sympy.sign, otypes=[object])
+sin = np.vectorize(sympy.sin, otypes=[object])
+pi = sympy.pi
 maximum = np.vectorize(sympy.Max, otypes=[object])
 
 
@@ -26,6 +47,11 @@ def __getattr__(name: str) -> Any:
 def own_row_maximum(x: np.ndarray) -> np.ndarray:
     """Zero: a softmax's stabiliser cancels in exact arithmetic, and symbols do not overflow."""
     return np.zeros((*x.shape[:-1], 1), dtype=object)
+
+
+def own_stabiliser(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Zero, as for a softmax: the unit of a running sum of exponentials cancels in exact arithmetic."""
+    return np.zeros(np.broadcast_shapes(x.shape, y.shape), dtype=object)
 
 
 def own_cholesky(a: np.ndarray) -> np.ndarray:

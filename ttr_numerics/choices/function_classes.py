@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["FeatureMap", "FunctionClass", "Linear", "LocalPolynomial", "MLP", "Reproducing"]
+__all__ = ["FeatureMap", "FunctionClass", "LayerNormLinear", "Linear", "LocalPolynomial", "MLP", "Reproducing"]
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,14 @@ class Linear(FunctionClass):
 
     def __str__(self) -> str:
         return "linear"
+
+
+@dataclass(frozen=True)
+class LayerNormLinear(FunctionClass):
+    """m(k) = LN(k S), gain and shift given with the data."""
+
+    def __str__(self) -> str:
+        return "layer norm of a linear map"
 
 
 @dataclass(frozen=True)
@@ -42,12 +50,13 @@ class Reproducing(FunctionClass):
 
 @dataclass(frozen=True)
 class LocalPolynomial(FunctionClass):
-    """m(k) = polynomial of the degree in k - q_t, fitted anew at every query; degree 0 is a constant."""
+    """m(k) = polynomial of the degree in k - q_t, fitted at every query; 0 a constant, None given with the data."""
 
-    degree: int
+    degree: int | None
 
     def __str__(self) -> str:
-        return {0: "local constant", 1: "local linear"}.get(self.degree, f"local polynomial of degree {self.degree}")
+        named = {None: "local polynomial of a degree given with the data", 0: "local constant", 1: "local linear"}
+        return named.get(self.degree, f"local polynomial of degree {self.degree}")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,20 @@
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Geometric", "Product", "QueryKernel", "Sample", "Uniform", "Weights", "Window"]
+__all__ = [
+    "Geometric",
+    "Lagged",
+    "LogSample",
+    "Product",
+    "QueryKernel",
+    "Sample",
+    "Sink",
+    "Tsallis",
+    "Uniform",
+    "UnitNorm",
+    "Weights",
+    "Window",
+]
 
 
 @dataclass(frozen=True)
@@ -24,10 +37,42 @@ class Uniform(Weights):
 
 @dataclass(frozen=True)
 class Geometric(Weights):
-    """γ_i^(t) = Π_{i<s≤t} exp(log_decay_s), the array `log_decay` given with the data; constant gates are a rate."""
+    """γ_i^(t) = Π_{i<s≤t} exp(log_decay_s), `array` = log_decay given with the data; constant gates are a rate."""
+
+    array: str = "log_decay"
 
     def __str__(self) -> str:
-        return "geometric in age, from log_decay"
+        return f"geometric in age, from {self.array}"
+
+
+@dataclass(frozen=True)
+class Lagged(Weights):
+    """γ_i^(t) = Π_{i<s<t} exp(log_decay_s) before token t, whose own weight is `newest`, given with the data."""
+
+    newest: str = "bonus"
+
+    def __str__(self) -> str:
+        return f"geometric in age before the newest token, which counts by {self.newest}"
+
+
+@dataclass(frozen=True)
+class UnitNorm(Weights):
+    """γ_i^(t) = (1 - a_i^p)^(1/p) Π_{i<s≤t} a_s, a = exp(log_decay): over an endless past the p-norm is 1."""
+
+    p: int
+
+    def __str__(self) -> str:
+        return f"geometric in age, from log_decay, with {'sum' if self.p == 1 else f'{self.p}-norm'} 1"
+
+
+@dataclass(frozen=True)
+class LogSample(Weights):
+    """γ_i = exp of an array given with the data, one logarithm a token."""
+
+    array: str
+
+    def __str__(self) -> str:
+        return f"exp({self.array}_i)"
 
 
 @dataclass(frozen=True)
@@ -58,6 +103,22 @@ class QueryKernel(Weights):
 
     def __str__(self) -> str:
         return f"{type(self.kernel).__name__} kernel at the query"
+
+
+@dataclass(frozen=True)
+class Sink(Weights):
+    """One more association (0, 0) of weight exp(sink), the array or number `sink` given with the data."""
+
+    def __str__(self) -> str:
+        return "a pair (0, 0) of weight exp(sink)"
+
+
+@dataclass(frozen=True)
+class Tsallis(Weights):
+    """γ^(t) = argmax_{γ ∈ Δ} Σ γ_i q_t·k_i + H_α(γ), H_α the Tsallis entropy, `alpha` given with the data."""
+
+    def __str__(self) -> str:
+        return "of maximal Tsallis entropy at the query, from alpha"
 
 
 @dataclass(frozen=True)

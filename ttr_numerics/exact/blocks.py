@@ -1,6 +1,7 @@
 """Queries against keys, some rows at a time: what replaces a matrix T by T by memory linear in T.
 
-Query t sees the first t + ahead keys: ahead = n + 1 after n earlier keys (causal), or all keys (ahead = their number).
+Query t sees the first t + ahead keys: ahead = n + 1 after n earlier keys (causal), or all keys (ahead = their number),
+of these the last `window` where there is one.
 """
 
 from collections.abc import Iterator
@@ -32,10 +33,16 @@ def spans(n: int, length: int) -> list[slice]:
     return [slice(start, min(start + length, n)) for start in range(0, n, length)]
 
 
-def query_blocks(q: Array, keys: int, ahead: int, entries: int) -> Iterator[Block]:
-    """All rows of q (..., T, d) against `keys` keys, in blocks of as many queries as fit, at `entries` numbers each."""
-    together = max(1, ENTRIES // max(1, entries * prod(q.shape[:-2])))
-    for rows in spans(q.shape[-2], together):
-        seen = slice(0, min(keys, rows.stop - 1 + ahead))
+def query_blocks(q: Array, keys: int, ahead: int, entries: int, window: int | None = None) -> Iterator[Block]:
+    """All rows of q (..., T, d) against `keys` keys, in blocks of as many queries as fit, at `entries` numbers each.
+
+    With a window query t sees only the last `window` of its first t + ahead keys.
+    """
+    reach = keys + q.shape[-2] if window is None else min(window, keys)
+    wide = entries if window is None else min(entries, 2 * reach)
+    together = max(1, ENTRIES // max(1, wide * prod(q.shape[:-2])))
+    for rows in spans(q.shape[-2], together if window is None else min(together, max(reach, 16))):
+        seen = slice(max(0, rows.start + ahead - reach), min(keys, rows.stop - 1 + ahead))
         last = positions(q, rows.stop)[rows.start :, None] + ahead
-        yield Block(rows, seen, positions(q, seen.stop) < last)
+        place = positions(q, seen.stop)[seen.start :]
+        yield Block(rows, seen, (place < last) & (place >= last - reach))

@@ -16,21 +16,23 @@ def check_solvable(**arrays: Array | None) -> None:
                 f"{name}: expected float32 or float64, got {x.dtype}; cast it, for instance with "
                 f"xp.astype({name}, xp.float32)"
             )
-        if name == "log_decay":
-            _check_gates(x)
+        if name.endswith(("log_decay", "log_momentum")):
+            _check_gates(name, x)
             continue
         if name == "weights" and bool(xp.any(x < 0)):
             raise ValueError(f"weights: expected at least 0, got {float(xp.min(x))}")
+        if name == "log_weights":  # -inf is a weight of 0
+            x = xp.where(x == -xp.inf, xp.zeros_like(x), x)
         if not all_finite(x):
             first = [int(i[0]) for i in (~to_numpy(xp.isfinite(x))).nonzero()]
             raise ValueError(f"{name}: expected finite entries, got NaN or infinity first at {tuple(first)}")
 
 
-def _check_gates(x: Array) -> None:
+def _check_gates(name: str, x: Array) -> None:
     allowed = x <= 0  # NaN fails this comparison too
     if not bool(namespace(x).all(allowed)):
         first = tuple(int(i[0]) for i in (~to_numpy(allowed)).nonzero())
-        raise ValueError(f"log_decay: expected at most 0 (-inf resets), got {to_numpy(x)[first]} first at {first}")
+        raise ValueError(f"{name}: expected at most 0 (-inf resets), got {to_numpy(x)[first]} first at {first}")
 
 
 def check_rows(K: Array, V: Array) -> None:

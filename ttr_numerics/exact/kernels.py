@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ttr_numerics.arrays import Array, namespace, square_distances
 
-__all__ = ["Exponential", "Gaussian", "Linear", "Polynomial"]
+__all__ = ["Exponential", "Gaussian", "Linear", "Polynomial", "Rectified", "SymmetricBeta"]
 
 
 @dataclass(frozen=True)
@@ -59,3 +59,44 @@ class Linear:
     def __call__(self, X: Array, Y: Array) -> Array:
         """The Gram matrix (..., n, m)."""
         return X @ namespace(Y).matrix_transpose(Y)
+
+
+@dataclass(frozen=True)
+class SymmetricBeta:
+    """κ(x, y) = (1 - ‖x - y‖²/h²)_+ⁿ, n the order: 1 Epanechnikov, 2 biweight, 3 triweight; h = √(2n), n → ∞ Gaussian.
+
+    Differences are formed, not expanded. Reference: Wand and Jones, Kernel Smoothing, section 2.7.
+    """
+
+    order: float = 1
+    bandwidth: float = 1.0
+
+    def log(self, X: Array, Y: Array) -> Array:
+        """Logarithm of the kernel matrix (..., n, m), -inf outside the support."""
+        return self.order * _logarithm(1 - square_distances(X, Y) / self.bandwidth**2)
+
+    def __call__(self, X: Array, Y: Array) -> Array:
+        """The kernel matrix (..., n, m)."""
+        return namespace(X).exp(self.log(X, Y))
+
+
+@dataclass(frozen=True)
+class Rectified:
+    """κ(x, y) = (x'y - b)_+ⁿ, b the threshold, n the order: a function of the distance where all ‖y‖ are equal."""
+
+    threshold: float = 0.0
+    order: float = 1
+
+    def log(self, X: Array, Y: Array) -> Array:
+        """Logarithm of the kernel matrix (..., n, m), -inf below the threshold."""
+        return self.order * _logarithm(X @ namespace(Y).matrix_transpose(Y) - self.threshold)
+
+    def __call__(self, X: Array, Y: Array) -> Array:
+        """The kernel matrix (..., n, m)."""
+        return namespace(X).exp(self.log(X, Y))
+
+
+def _logarithm(x: Array) -> Array:
+    """log x, -inf where x ≤ 0."""
+    xp = namespace(x)
+    return xp.where(x > 0, xp.log(xp.where(x > 0, x, xp.ones_like(x))), -xp.inf * xp.ones_like(x))

@@ -14,7 +14,7 @@ from ttr_numerics.arrays import (
     quiet,
     solve_triangular,
 )
-from ttr_numerics.axes import Moments, initial_matrix, row_ridge
+from ttr_numerics.axes import Moments, Recursion, initial_matrix, row_ridge
 
 __all__ = [
     "NATS",
@@ -33,13 +33,6 @@ __all__ = [
 
 
 NATS = 4.0  # of decay in a chunk by square roots: e² is the largest ratio by which its rows grow
-
-
-class Recursion(NamedTuple):
-    """The solution `S` (..., d_k, d_v) and the inverse `P` (..., d_k, d_k) of the decayed, regularised moments."""
-
-    S: Array
-    P: Array
 
 
 class SquareRoot(NamedTuple):

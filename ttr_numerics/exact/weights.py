@@ -4,10 +4,10 @@ Logs are summed from i to t for each pair, never taken as a difference of two lo
 reset) and -50 a token are both exact.
 """
 
-from ttr_numerics.arrays import Array, namespace, positions
+from ttr_numerics.arrays import Array, concat, namespace, positions
 from ttr_numerics.axes import per_token
 
-__all__ = ["Ageing", "prefix_weights", "root_weights"]
+__all__ = ["Ageing", "log_ages", "prefix_weights", "root_weights"]
 
 
 def prefix_weights(log_decay: Array) -> Array:
@@ -44,6 +44,15 @@ class Ageing:
             return self.gamma[..., 0] * (x @ xp.matrix_transpose(k))
         return xp.sum(x[..., :, None, :] * self.gamma * k[..., None, :, :], axis=-1)
 
+    def products_before(self, x: Array, k: Array) -> Array:
+        """The strictly lower triangular matrix (..., T, T) of x_t' diag(γ_i^(t-1)) k_i: rows read before they decay."""
+        xp = namespace(x)
+        return xp.tril(xp.roll(self.products(xp.roll(x, -1, axis=-2), k), 1, axis=-2), k=-1)
+
+    def start_before(self, x: Array) -> Array:
+        """The rows diag(γ_0^(t-1)) x_t (..., T, d_k), by which tokens read an initial state before they decay it."""
+        return concat([x[..., :1, :], self.start[..., :-1, :] * x[..., 1:, :]], -2)
+
     def last(self, k: Array) -> Array:
         """The rows diag(γ_i^(T)) k_i (..., T, d_k): keys as old as they are at the end."""
         return self.gamma[..., -1, :, :] * k if k.shape[-2] else k
@@ -53,11 +62,16 @@ class Ageing:
         return self.start[..., -1, :, None] * S if self.start.shape[-2] else S
 
 
-def _pairwise(log_decay: Array) -> Array:
-    """γ (..., T, T, c) from log_decay (..., T, c)."""
+def log_ages(log_decay: Array) -> Array:
+    """log γ_i^(t) = Σ_{i<s≤t} log_decay_s (..., T, T, c) from log_decay (..., T, c), -inf for i > t."""
     xp = namespace(log_decay)
     t = positions(log_decay, log_decay.shape[-2])
     later = (t[:, None] > t[None, :])[..., None]
     row = log_decay[..., :, None, :]
-    aged = xp.exp(xp.cumulative_sum(xp.where(later, row, xp.zeros_like(row)), axis=-3))
-    return xp.where((t[:, None] >= t[None, :])[..., None], aged, xp.zeros_like(aged))
+    logs = xp.cumulative_sum(xp.where(later, row, xp.zeros_like(row)), axis=-3)
+    return xp.where((t[:, None] >= t[None, :])[..., None], logs, -xp.inf * xp.ones_like(logs))
+
+
+def _pairwise(log_decay: Array) -> Array:
+    """γ (..., T, T, c) from log_decay (..., T, c)."""
+    return namespace(log_decay).exp(log_ages(log_decay))

@@ -9,7 +9,7 @@ from ttr_numerics.arrays import Array, namespace
 from ttr_numerics.axes import Output, check_sequence, initial_matrix, per_token
 from ttr_numerics.recurrence import sequential
 
-__all__ = ["delta_rule", "gated_delta_rule"]
+__all__ = ["correct", "delta_rule", "gated_delta_rule"]
 
 
 def delta_rule(q: Array, k: Array, v: Array, *, beta: Array, initial_state: Array | None = None) -> Output:
@@ -19,7 +19,7 @@ def delta_rule(q: Array, k: Array, v: Array, *, beta: Array, initial_state: Arra
     Yang et al. (DeltaNet), arXiv 2406.06484.
     """
     check_sequence(q, k, v)
-    return sequential(_correct, initial_matrix(initial_state, q, v), q, k, v, per_token("beta", beta, q))
+    return sequential(correct, initial_matrix(initial_state, q, v), q, k, v, per_token("beta", beta, q))
 
 
 def gated_delta_rule(
@@ -35,11 +35,12 @@ def gated_delta_rule(
     return sequential(_decay_and_correct, initial_matrix(initial_state, q, v), q, k, v, *gates)
 
 
-def _correct(S: Array, q: Array, k: Array, v: Array, beta: Array) -> tuple[Array, Array]:
+def correct(S: Array, q: Array, k: Array, v: Array, beta: Array) -> tuple[Array, Array]:
+    """The step S + k' β (v - k S), read with q."""
     S = S + namespace(k).matrix_transpose(k) @ (beta * (v - k @ S))
     return S, q @ S
 
 
 def _decay_and_correct(S: Array, q: Array, k: Array, v: Array, beta: Array, log_decay: Array) -> tuple[Array, Array]:
     xp = namespace(S)
-    return _correct(xp.matrix_transpose(xp.exp(log_decay)) * S, q, k, v, beta)
+    return correct(xp.matrix_transpose(xp.exp(log_decay)) * S, q, k, v, beta)

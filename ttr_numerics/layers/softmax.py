@@ -3,10 +3,13 @@
 The logits are q·k as given: a scale of 1/√d belongs to the caller. The memory is the list of keys and values.
 """
 
-from ttr_numerics.arrays import Array, namespace, positions, row_maximum
-from ttr_numerics.axes import Cache, Output, check_sequence, extended
+from collections.abc import Callable, Iterable
 
-__all__ = ["bidirectional_softmax_attention", "softmax_attention"]
+from ttr_numerics.arrays import Array, concat, namespace, row_maximum
+from ttr_numerics.axes import Cache, Output, check_sequence, extended
+from ttr_numerics.layers.blocks import Block, causal, everyone
+
+__all__ = ["attend", "bidirectional_softmax_attention", "exponentials", "softmax_attention"]
 
 
 def softmax_attention(q: Array, k: Array, v: Array, *, initial_state: Cache | None = None) -> Output:
@@ -16,25 +19,42 @@ def softmax_attention(q: Array, k: Array, v: Array, *, initial_state: Cache | No
     """
     check_sequence(q, k, v)
     cache = extended(initial_state, k, v)
-    seen = positions(q, cache.k.shape[-2])
-    now = seen[cache.k.shape[-2] - q.shape[-2] :]
-    return Output(_attend(q, cache, seen <= now[:, None]), cache)
+    return Output(attend(q, cache, causal(q, cache.k.shape[-2])), cache)
 
 
 def bidirectional_softmax_attention(q: Array, k: Array, v: Array) -> Output:
     """o_t = Σ_i exp(q_t·k_i) v_i / Σ_i exp(q_t·k_i) over the whole sequence; there is no state (None)."""
     check_sequence(q, k, v)
-    everyone = positions(q, k.shape[-2]) >= 0
-    return Output(_attend(q, Cache(k, v), everyone), None)
+    return Output(attend(q, Cache(k, v), everyone(q, k.shape[-2])), None)
 
 
-def _attend(q: Array, memory: Cache, visible: Array) -> Array:
-    xp = namespace(q)
-    logits = q @ xp.matrix_transpose(memory.k)
-    if 0 in logits.shape:
-        return memory.v[..., memory.v.shape[-2] - q.shape[-2] :, :]
+def attend(
+    q: Array,
+    memory: Cache,
+    blocks: Iterable[Block],
+    bias: Callable[[Block], Array] | None = None,
+    sink: Array | None = None,
+) -> Array:
+    """o_t = Σ_i e^{z_ti} v_i / (e^{sink} + Σ_i e^{z_ti}), z_ti = q_t·k_i + bias_ti, over the keys each row sees.
+
+    `bias(block)` (..., rows, keys); `sink` (..., 1, 1), None for -inf.
+    """
+    xp, outputs = namespace(q), []
+    for block in blocks:
+        k, v = (x[..., block.keys, :] for x in (memory.k, memory.v))
+        logits = q[..., block.rows, :] @ xp.matrix_transpose(k)
+        weights, stabiliser = exponentials(logits if bias is None else logits + bias(block), block.visible, sink)
+        total = xp.sum(weights, axis=-1, keepdims=True)
+        outputs.append((weights @ v) / (total if sink is None else total + xp.exp(sink - stabiliser)))
+    return concat(outputs, -2) if outputs else memory.v[..., :0, :]
+
+
+def exponentials(logits: Array, visible: Array, sink: Array | None = None) -> tuple[Array, Array]:
+    """e^{z - m} where visible, else 0, and m (..., rows, 1), the largest exponent of a row, the sink's among them."""
+    xp = namespace(logits)
     stabiliser = row_maximum(xp.where(visible, logits, -xp.inf * xp.ones_like(logits)))
+    if sink is not None:
+        stabiliser = row_maximum(concat([stabiliser, sink + xp.zeros_like(stabiliser)], -1))
     # Masked logits are set to the stabiliser before exp: neither overflow nor 0 times infinity can arise.
     weights = xp.exp(xp.where(visible, logits, stabiliser) - stabiliser)
-    weights = xp.where(visible, weights, xp.zeros_like(weights))
-    return (weights @ memory.v) / xp.sum(weights, axis=-1, keepdims=True)
+    return xp.where(visible, weights, xp.zeros_like(weights)), stabiliser

@@ -5,9 +5,9 @@ output to rounding, asserted by the tests. The *target* is the regression it app
 """
 
 from ttr_numerics.pairs import additive, first_order, local, nonlinear, nonparametric, recurrent, second_order
-from ttr_numerics.pairs.pairing import Pairing
+from ttr_numerics.pairs.pairing import Call, Pairing, Target
 
-__all__ = ["Pairing", "catalogue", "pairing"]
+__all__ = ["Call", "Pairing", "Target", "catalogue", "pairing"]
 
 
 def catalogue() -> tuple[Pairing, ...]:

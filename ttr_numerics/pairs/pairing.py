@@ -6,13 +6,36 @@ from typing import Any
 
 import numpy as np
 
-from ttr_numerics.arguments import KEYS, VALUES, Argument
+from ttr_numerics.arguments import KEYS, QUERIES, VALUES, Argument
 from ttr_numerics.arrays import Array
 from ttr_numerics.axes import Output
 from ttr_numerics.choices import Choices
 from ttr_numerics.derivations import Derivation
 
-__all__ = ["Pairing"]
+__all__ = ["Call", "Pairing", "Target"]
+
+
+@dataclass(frozen=True)
+class Call:
+    """A published layer that is the row's layer on certain arrays: `name`, `how` to call it, and the `source`."""
+
+    name: str
+    how: str
+    source: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.how} ({self.source})"
+
+
+@dataclass(frozen=True)
+class Target:
+    """Another defensible target: the `problem` in words, and `fit` as that of `Pairing`."""
+
+    problem: str
+    fit: Callable[..., Array]
+
+    def __str__(self) -> str:
+        return self.problem
 
 
 @dataclass(frozen=True)
@@ -21,7 +44,8 @@ class Pairing:
 
     `takes` and `may_take` are the named arrays, required and optional. `forms` are other sound algorithms for the
     layer. `fit(k, v, **arrays)` gives the target's S (..., d_k, d_v) at the last position, None where the target is
-    the identity itself or no matrix.
+    the identity itself or no matrix; `other_targets` are the ones as defensible. `calls` are the published layers
+    that are this one on certain arrays. `lengths` are those axes of an example that are not as long as usual.
     """
 
     layer: Callable[..., Output]
@@ -36,9 +60,13 @@ class Pairing:
     takes: tuple[Argument, ...] = ()
     may_take: tuple[Argument, ...] = ()
     forms: tuple[Callable[..., Output], ...] = ()
+    queries: Argument = QUERIES
     keys: Argument = KEYS
     values: Argument = VALUES
     causal: bool = True
+    lengths: tuple[tuple[str, int], ...] = ()
+    other_targets: tuple[Target, ...] = ()
+    calls: tuple[Call, ...] = ()
 
     @property
     def name(self) -> str:
@@ -68,13 +96,13 @@ class Pairing:
         channels: bool = False,
         **axes: int,
     ) -> dict[str, Any]:
-        """Generic float64 arguments, for axes such as T=48, d_k=8, d_v=8, n=2; queries are standard normal.
+        """Generic float64 arguments, for axes such as T=48, d_k=8, d_v=8, n=2.
 
         Each array has the first of its shapes, with `channels` the last; optional arrays only if asked for.
         """
-        sizes = {"T": 48, "d_k": 8, "d_v": 8, "n": 2} | axes
-        drawn: dict[str, Any] = {"q": rng.standard_normal((*batch, sizes["T"], sizes["d_k"]))}
-        for x in (self.keys, self.values, *self.takes, *(self.may_take if optional else ())):
+        sizes = {"T": 48, "d_k": 8, "d_v": 8, "d_h": 6, "n": 2} | dict(self.lengths) | axes
+        drawn: dict[str, Any] = {}
+        for x in (self.queries, self.keys, self.values, *self.takes, *(self.may_take if optional else ())):
             shape = x.sizes(sizes)[-1 if channels else 0]
             drawn[x.name] = x.draw(rng, (*batch, *shape) if shape else ())
         return drawn

@@ -3,24 +3,84 @@
 from typing import Any
 
 from ttr_numerics import exact, layers
-from ttr_numerics.arguments import OPTIONAL_BETA, RIDGE, SCALAR_LOG_DECAY
+from ttr_numerics.arguments import (
+    FIRST_RIDGE,
+    MIXTURE,
+    OPTIONAL_BETA,
+    POSITIVE_RIDGE,
+    RIDGE,
+    RIDGE_RATIO,
+    SCALAR_LOG_DECAY,
+    START,
+    STEPS,
+)
 from ttr_numerics.arrays import Array
 from ttr_numerics.axes import Output
-from ttr_numerics.choices import Choices, Exact, Geometric, Linear, Sample
+from ttr_numerics.choices import (
+    Chebyshev,
+    Choices,
+    ConjugateGradient,
+    Exact,
+    Geometric,
+    Linear,
+    RecursiveLeastSquares,
+    Sample,
+)
 from ttr_numerics.derivations import second_order as derived
+from ttr_numerics.layers import chunked
 from ttr_numerics.pairs.pairing import Pairing
+from ttr_numerics.pairs.targets import chunked_forms
 
 __all__ = ["TABLE"]
+
+WEIGHTS = Sample() * Geometric()
 
 
 def _mesa(q: Array, k: Array, v: Array, ridge: Any, log_decay: Any = None, beta: Any = None) -> Output:
     return exact.ridge_prefixes(q, k, v, ridge=ridge, log_decay=log_decay, weights=beta)
 
 
+def _recursive(q: Array, k: Array, v: Array, ridge: Any, log_decay: Any = None, beta: Any = None) -> Output:
+    return exact.recursive_least_squares_by_square_root(q, k, v, ridge=ridge, log_decay=log_decay, weights=beta)
+
+
+def _galerkin(
+    q: Array,
+    k: Array,
+    v: Array,
+    ridge: Any,
+    log_decay: Any = None,
+    beta: Any = None,
+    steps: int = 30,
+    start: Any = None,
+) -> Output:
+    given = {"ridge": ridge, "log_decay": log_decay, "weights": beta}
+    return exact.galerkin_prefixes(q, k, v, **given, steps=steps, start=start)
+
+
+def _minimax(
+    q: Array,
+    k: Array,
+    v: Array,
+    log_decay: Any,
+    beta: Any = None,
+    alpha: Any = None,
+    ridge_ratio: float = 0.02,
+    steps: int = 30,
+) -> Output:
+    given = {"log_decay": log_decay, "weights": beta}
+    solved = exact.minimax_prefixes(q, k, v, **given, ridge_ratio=ridge_ratio, steps=steps + 1)
+    if alpha is None:
+        return solved
+    weighted = v if beta is None else beta[..., None] * v
+    read = exact.correlation_prefixes(q, k, weighted, log_decay=log_decay).o
+    return Output(read + alpha[..., None] * (solved.o - read), solved.state)
+
+
 TABLE = (
     Pairing(
         layers.mesa,
-        Choices(Sample() * Geometric(), Linear(), Exact()),
+        Choices(WEIGHTS, Linear(), Exact()),
         identity="ridge regression with a fixed regulariser (ridge_prefixes)",
         partner=_mesa,
         target="the identity itself",
@@ -30,5 +90,46 @@ TABLE = (
         derivation=derived.mesa,
         takes=(RIDGE,),
         may_take=(SCALAR_LOG_DECAY, OPTIONAL_BETA),
+    ),
+    Pairing(
+        layers.original_mesa,
+        Choices(WEIGHTS, Linear(), RecursiveLeastSquares()),
+        identity="ridge regression whose regulariser decays with the data (recursive_least_squares)",
+        partner=_recursive,
+        target="the identity itself",
+        fit=None,
+        domain="ridge > 0, log_decay > -inf; every token loses the digits that its gate forgets",
+        source="von Oswald et al., arXiv 2309.05858; Haykin, Adaptive Filter Theory, chapter 10",
+        derivation=derived.original_mesa,
+        takes=(FIRST_RIDGE,),
+        may_take=(SCALAR_LOG_DECAY, OPTIONAL_BETA),
+    ),
+    Pairing(
+        layers.mesa_cg,
+        Choices(WEIGHTS, Linear(), ConjugateGradient(30)),
+        identity="ridge regression over the Krylov space of A_t and q_t (galerkin_prefixes)",
+        partner=_galerkin,
+        target="ridge regression with a fixed regulariser (mesa)",
+        fit=None,
+        domain="ridge > 0; log_decay ≤ 0, -inf a reset",
+        source="von Oswald et al., arXiv 2506.05233; Hestenes and Stiefel, J. Res. NBS 49 (1952)",
+        derivation=derived.mesa_cg,
+        takes=(POSITIVE_RIDGE, SCALAR_LOG_DECAY),
+        may_take=(OPTIONAL_BETA, STEPS, START),
+        forms=chunked_forms(chunked.mesa_cg),
+    ),
+    Pairing(
+        layers.gated_kalmanet,
+        Choices(WEIGHTS, Linear(), Chebyshev(31)),
+        identity="ridge regression by the polynomial of degree 30 with the least residual (minimax_prefixes)",
+        partner=_minimax,
+        target="ridge regression with λ_t = ridge_ratio ‖H_t‖_F",
+        fit=None,
+        domain="ridge_ratio > 0; log_decay ≤ 0, -inf a reset",
+        source="Peng et al. (Gated KalmaNet), arXiv 2511.21016; Golub and Varga, Numer. Math. 3 (1961)",
+        derivation=derived.gated_kalmanet,
+        takes=(SCALAR_LOG_DECAY,),
+        may_take=(OPTIONAL_BETA, MIXTURE, RIDGE_RATIO, STEPS),
+        forms=chunked_forms(chunked.gated_kalmanet),
     ),
 )

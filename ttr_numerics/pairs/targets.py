@@ -7,10 +7,16 @@ from typing import Any
 from ttr_numerics import exact
 from ttr_numerics.arrays import Array, namespace, zeros
 from ttr_numerics.axes import Output
+from ttr_numerics.exact.weights import Ageing
 
-__all__ = ["AGED", "chunked_forms", "weighted_least_squares"]
+__all__ = ["AGED", "AGED_KEYS", "aged_keys_least_squares", "chunked_forms", "weighted_least_squares"]
 
 AGED = "weighted least squares with γ_i = Π_{s>i} exp(log_decay_s) (per-channel gates: their channel mean)"
+
+AGED_KEYS = (
+    "least squares on aged keys, k_i Π_{s>i} exp(log_decay_s) channel by channel (for a scalar gate γ_i: weighted "
+    "least squares with weights γ_i² and targets v_i/γ_i, so that old values are inflated; not the first target)"
+)
 
 
 def weighted_least_squares(k: Array, v: Array, log_decay: Array | None = None, **_: Any) -> Array:
@@ -19,6 +25,11 @@ def weighted_least_squares(k: Array, v: Array, log_decay: Array | None = None, *
     if gate.ndim == k.ndim:
         gate = namespace(k).mean(gate, axis=-1)
     return exact.least_norm(k, v, exact.prefix_weights(gate + zeros(k, k.shape[:-1]))[..., -1, :]).S
+
+
+def aged_keys_least_squares(k: Array, v: Array, log_decay: Array, **_: Any) -> Array:
+    """Least squares of v on the keys as old as they are at the last position, per channel where the gate is."""
+    return exact.least_norm(Ageing(log_decay, k).last(k), v).S
 
 
 def chunked_forms(layer: Callable[..., Output]) -> tuple[Callable[..., Output], ...]:

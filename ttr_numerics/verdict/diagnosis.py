@@ -47,7 +47,7 @@ def _misfit(o: np.ndarray, candidate: Candidate) -> float:
     except ValueError:  # a layer that refuses the changed arrays (singular, wrong shape) explains nothing
         return np.inf
     got, size = o[..., candidate.rows, :], np.linalg.norm(expected)
-    if not np.isfinite(got).all() or not size:  # a variant that is zero everywhere explains nothing
+    if not (np.isfinite(got).all() and np.isfinite(size) and size):  # zero everywhere, or overflowing
         return np.inf
     return float(np.linalg.norm(got - expected) / size)
 

@@ -81,15 +81,23 @@ def partner(problem: Problem, bound: Rounding) -> tuple[str, ...]:
     ratio = distance(problem.o, exact.o) / np.where(bound.bound > 0, bound.bound, np.finfo(float).tiny)
     agrees = "equals" if np.max(ratio) <= 1 else "does NOT equal"
     sentences = [f"{agrees} its exact partner, {row.identity}: at worst {np.max(ratio):.2f} of the tolerance"]
-    if row.fit is not None:
-        named = {n: problem.arrays[n] for n in (*row.arrays, *row.optional) if n in problem.arrays}
-        k, v = (_pairs(problem.arrays[n], q.ndim) for n in "kv")
-        left, best = (_residual(k, v, S) for S in (exact.state, row.fit(k, v, **named)))
-        sentences.append(
-            f"its target is {row.target}: over the {k.shape[-2]} pairs the squared residual relative to the values is "
-            f"{_span(left)}, for the target {_span(best)}"
-        )
+    if not isinstance(exact.state, tuple):  # a state of several parts is not the map itself
+        sentences += _targets(problem, exact.state)
     return tuple(sentences)
+
+
+def _targets(problem: Problem, state: np.ndarray) -> list[str]:
+    """How well the layer's final map fits its pairs, beside each of its targets."""
+    row = problem.row
+    fits = [(row.target, row.fit)] if row.fit is not None else []
+    fits += [(other.problem, other.fit) for other in row.other_targets]
+    given = {n: problem.arrays[n] for n in ("k", "v", *row.arrays, *row.optional) if n in problem.arrays}
+    k, v = (_pairs(problem.arrays[n], problem.arrays["q"].ndim) for n in "kv")
+    return [
+        f"its target is {words}: over the {k.shape[-2]} pairs the squared residual relative to the values is "
+        f"{_span(_residual(k, v, state))}, for the target {_span(_residual(k, v, fit(**given)))}"
+        for words, fit in fits
+    ]
 
 
 def places(verdict: Verdict, problem: Problem) -> tuple[str, ...]:

@@ -58,7 +58,7 @@ def catalogue_text(rows: Sequence[Pairing]) -> str:
     blocks = []
     for row in rows:
         arrays = ", ".join(["q", "k", "v", *row.arrays, *(f"[{name}]" for name in row.optional)])
-        fields = _fields(row)
+        fields = _fields(row) | ({"calls": "; ".join(map(str, row.calls))} if row.calls else {})
         block = [f"{row.name}({arrays})"]
         block += [part for name, text in fields.items() for part in _wrapped(f"{name + ':':<16}{text}", 2, 18)]
         blocks.append("\n".join(block))
@@ -70,13 +70,15 @@ def catalogue_json(rows: Sequence[Pairing]) -> list[dict[str, Any]]:
     return [
         {"name": row.name, "arrays": list(row.arrays), "optional": list(row.optional), "causal": row.causal}
         | _fields(row)
+        | {"calls": [vars(call) for call in row.calls]}
         for row in rows
     ]
 
 
 def _fields(row: Pairing) -> dict[str, str]:
     choices = {name.replace("_", " "): str(x) for name, x in vars(row.choices).items()}
-    return choices | {name: getattr(row, name) for name in ("identity", "target", "domain", "source")}
+    targets = " or ".join(map(str, (row.target, *row.other_targets)))
+    return choices | {"identity": row.identity, "target": targets, "domain": row.domain, "source": row.source}
 
 
 def _wrapped(text: str, indent: int = 0, hanging: int = 2) -> list[str]:

@@ -189,7 +189,11 @@ def _forgetful(problem: Problem, chunk: int) -> Candidate:
         x = x.take(range(whole), at)
         return np.moveaxis(x.reshape(*x.shape[:at], whole // chunk, chunk, *x.shape[at + 1 :]), at, 0)
 
-    arrays = {n: folded(x) if n in timed else x for n, x in problem.arrays.items() if n != "initial_state"}
+    def spread(x: Any) -> Any:  # one row for all chunks of a head, as many as there are
+        return np.broadcast_to(x, (whole // chunk, *x.shape)) if np.ndim(x) else x
+
+    given = {n: x for n, x in problem.arrays.items() if n != "initial_state"}
+    arrays = {n: folded(x) if n in timed else spread(x) for n, x in given.items()}
     sentence = f"{problem.row.name} with the state lost at the start of every chunk of {chunk} tokens"
     return Candidate(
         Word.WRONG,

@@ -1,0 +1,102 @@
+"""The design space: rows of a part are rows of the whole, reports render from rows alone, selection sees one half."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analysis import design_space
+from ttr_numerics import layers
+from ttr_numerics.report import Study, read_study, render_html, render_markdown, write_study
+
+REPORTS = Path(__file__).parents[2] / "reports"
+SMALL = {
+    "contenders": ("gated delta rule", "softmax", "delta rule in exp. space", "kernel ridge in a window"),
+    "tokens": 64,
+}
+
+
+def quietly(iterable, total=None):
+    return iterable
+
+
+@pytest.fixture(scope="module")
+def small_rows():
+    return design_space.measure(quietly, **SMALL)
+
+
+def test_a_part_of_the_contenders_gives_the_same_rows(small_rows):
+    part = design_space.measure(quietly, **SMALL | {"contenders": ("delta rule in exp. space",)})
+    assert 0 < len(part) < len(small_rows)
+    assert [row for row in part if row not in small_rows] == []
+
+
+def test_small_grids_render_from_stored_rows(small_rows, tmp_path):
+    study = Study("design_space", "why?", design_space.SEED, "command", {}, tuple(small_rows))
+    write_study(tmp_path / "rows.jsonl", study)
+    again = read_study(tmp_path / "rows.jsonl")
+    section = design_space.render(again.rows)
+    assert render_markdown(section, again) == render_markdown(design_space.render(study.rows), study)
+    assert "nan" not in render_markdown(section, again).lower().split()
+    page = render_html([(section, again)], "title", "lead")
+    assert page.count("<svg") == sum(len(figure.panels) for figure in section.figures)
+    assert all("4-bit" in figure.caption for figure in section.figures)
+
+
+def test_committed_rows_render_to_the_committed_report():
+    study = read_study(REPORTS / "design_space.jsonl")
+    assert render_markdown(design_space.render(study.rows), study) == (REPORTS / "design_space.md").read_text("utf-8")
+
+
+def test_names_come_from_the_catalogue(small_rows):
+    names = {row["contender"]: row["names"] for row in small_rows}
+    assert names["gated delta rule"] == "gated_delta_rule"
+    assert names["softmax"] == "softmax_attention"
+    assert names["delta rule in exp. space"] == names["kernel ridge in a window"] == ""
+
+
+@pytest.fixture
+def data():
+    rng = np.random.default_rng(0)
+    K, V = rng.standard_normal((2, 2, 64, 4))
+    return K / np.linalg.norm(K, axis=-1, keepdims=True), V
+
+
+def contender(label):
+    return next(c for c in design_space.CONTENDERS if c.label == label)
+
+
+def test_what_comes_later_does_not_change_the_choice(data):
+    K, V = data
+    changed = V.copy()
+    changed[:, 32:] = 7.0
+    for c in design_space.CONTENDERS[:5]:
+        s = c.settings()[0]
+        one, other = (design_space.measured(c, s, K, x)[0] for x in (V, changed))
+        for measure in (design_space.PREDICTION, design_space.RECALL):
+            assert np.array_equal(one[measure, 0], other[measure, 0])
+            assert not np.array_equal(one[measure, 1], other[measure, 1])
+
+
+def test_both_errors_are_those_of_the_layer_itself(data):
+    K, V = data
+    s = {"step": 0.3, "gate": 2.0**-6}
+    found, numbers = design_space.measured(contender("gated delta rule"), s, K, V)
+    gates = {"beta": np.full((2, 64), 0.3), "log_decay": np.full((2, 64), -(2.0**-6))}
+    run = layers.gated_delta_rule(np.roll(K, -1, axis=1), K, V, **gates)
+    apart = np.sum((run.o[:, 31:63] - V[:, 32:]) ** 2, axis=(1, 2)) / np.sum(V[:, 32:] ** 2, axis=(1, 2))
+    # The same recursion in two pieces: rounding of 64 steps on numbers of the size of V.
+    assert np.max(np.abs(found[design_space.PREDICTION, 1] - apart)) <= 64 * 64 * 2.0**-53 * np.max(apart)
+    at = 63 - np.arange(16)[::-1] * 2
+    recalled = K[:, at] @ run.state
+    apart = np.sum((recalled - V[:, at]) ** 2, axis=(1, 2)) / np.sum(V[:, at] ** 2, axis=(1, 2))
+    assert np.max(np.abs(found[design_space.RECALL, 1] - apart)) <= 64 * 64 * 2.0**-53 * np.max(apart)
+    assert numbers == 16
+
+
+def test_a_fit_that_has_seen_the_answer_would_be_found_out(data):
+    K, V = data
+    c = contender("kernel ridge")
+    found, _ = design_space.measured(c, {"norm": 4.0, "ridge": 0.003}, K, V)
+    assert np.all(found[design_space.RECALL, 1] < 0.1)
+    assert np.all(found[design_space.PREDICTION, 1] > 0.5)  # values are noise: nothing predicts them
