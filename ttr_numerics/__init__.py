@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ttr_numerics import choices, exact, features, gates, layers, measure, tasks
+    from ttr_numerics import border, choices, exact, features, gates, layers, measure, tasks
     from ttr_numerics.composition import regression
     from ttr_numerics.convention import Convention
     from ttr_numerics.pairs import catalogue
@@ -18,6 +18,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Convention",
     "audit",
+    "border",
     "catalogue",
     "check",
     "choices",
