@@ -341,12 +341,24 @@ def _end(m: str, i: int) -> Callable[[Mapping[Any, Any]], float]:
 
 
 def _figure_finding(cells: Sequence[dict[Any, Any]]) -> str:
-    """Unnamed combinations against the named layer of the same memory that has the same weights, or the same class."""
-    told = []
-    for label, rival in (("kernel ridge in a window", "mesa"), ("delta rule in exp. space", "softmax")):
-        found = {c["source"]: {x["contender"]: x for x in cells if x["source"] == c["source"]} for c in cells}
-        pairs = [(by[label], by[rival]) for by in found.values() if label in by and rival in by]
-        for m in (PREDICTION, RECALL):
-            numbers = [f"{_model(a['source'])} {a[m].value:.2f} to {b[m].value:.2f}" for a, b in pairs]
-            told += [f"{label} to {rival}, {m}: {', '.join(numbers)}"] if numbers else []
-    return f"Error against memory. {'; '.join(told) or 'Too few contenders to compare'}."
+    """Two unnamed combinations against the named layer that shares their memory or their space."""
+    told = [_beside(cells, "kernel ridge in a window", "mesa"), _beside(cells, "delta rule in exp. space", "softmax")]
+    return "; ".join(t for t in told if t) or "Error against memory: too few contenders to compare."
+
+
+def _beside(cells: Sequence[dict[Any, Any]], label: str, rival: str) -> str:
+    """Both errors of the two contenders on every source where both are: in words, then in numbers."""
+    found = {c["source"]: {x["contender"]: x for x in cells if x["source"] == c["source"]} for c in cells}
+    pairs = [(by[label], by[rival]) for by in found.values() if label in by and rival in by]
+    words = [f"{_comparative(m, pairs)} in {m}" for m in (PREDICTION, RECALL)]
+    numbers = [
+        f"{_model(a['source'])} {', '.join(f'{a[m].value:.2f} for {b[m].value:.2f}' for m in (PREDICTION, RECALL))}"
+        for a, b in pairs
+    ]
+    return f"{label} is {' and '.join(words)} than {rival} ({'; '.join(numbers)})" if pairs else ""
+
+
+def _comparative(m: str, pairs: Sequence[tuple[dict[Any, Any], dict[Any, Any]]]) -> str:
+    """What the errors of all pairs say alike."""
+    better = [a[m].value < b[m].value for a, b in pairs]
+    return "better" if all(better) else "better here and worse there" if any(better) else "worse"
