@@ -43,7 +43,8 @@ def contenders(s: Sequence, ridge: float, library: Library) -> Iterator[Contende
     if library.name == "torch":
         yield layer_peers.torch_attention(s, library)
         yield ridge_peers.torch_cholesky(s, ridge, library, heads=1)
-        if importlib.util.find_spec("fla") is not None:
+        on_device = importlib.import_module("torch").cuda.is_available()
+        if importlib.util.find_spec("fla") is not None and on_device:  # its kernels compile for nothing else
             yield from _fla(s, library)
 
 

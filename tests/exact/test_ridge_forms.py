@@ -232,8 +232,8 @@ def test_symbols_are_solved_by_moments_token_by_token_where_the_regulariser_deca
 
 
 def test_on_symbols_both_regularisers_are_one_until_something_is_forgotten() -> None:
-    q, k, v = real("q", 2, 2), real("k", 2, 2), real("v", 2, 1)
-    gate, ridge = negative("g", 2), np.array([sympy.Symbol("λ", positive=True)] * 2, dtype=object)
+    q, k, v = real("q", 2, 1), real("k", 2, 1), real("v", 2, 1)
+    gate, ridge = negative("g", 2), np.array([sympy.Symbol("λ", positive=True)], dtype=object)
     once = exact.ridge_prefixes(q, k, v, ridge=ridge).o
     assert Equation("one", "o", once, exact.recursive_least_squares(q, k, v, ridge=ridge).o).holds()
     fixed = exact.ridge_prefixes(q, k, v, ridge=ridge, log_decay=gate).o

@@ -13,8 +13,8 @@ __all__ = ["Call", "Pairing", "Target", "catalogue", "pairing"]
 def catalogue() -> tuple[Pairing, ...]:
     """All pairings, in the order of the table.
 
-    >>> [row.name for row in catalogue()][:2]
-    ['linear_attention', 'gated_linear_attention']
+    >>> [row.name for row in catalogue()][:1]
+    ['linear_attention']
     """
     families = (additive, recurrent, first_order, nonlinear, second_order, nonparametric, local)
     return tuple(row for family in families for row in family.TABLE)
