@@ -1,10 +1,10 @@
 # `make report` and `make test` each build their own environment from nothing but Python 3.11+ and make;
-# `make performance` uses that of the tests.
+# `make performance` and `make peers` use that of the tests.
 PYTHON ?= python3
 REPORT := .venv
 TEST := .venv-test
 
-.PHONY: report performance test lint types doctest clean
+.PHONY: report performance peers test lint types doctest clean
 
 report: $(REPORT)/.installed
 	$(REPORT)/bin/python -m analysis
@@ -12,6 +12,9 @@ report: $(REPORT)/.installed
 
 performance: $(TEST)/.installed
 	$(TEST)/bin/python -m analysis performance
+
+peers: $(TEST)/.installed
+	$(TEST)/bin/python -m analysis peers
 
 test: $(TEST)/.installed lint types
 	$(TEST)/bin/python -m pytest --numprocesses auto --doctest-modules ttr_numerics tests

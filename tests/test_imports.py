@@ -38,7 +38,8 @@ MAY_IMPORT = {
     "measure": "arrays backward exact layers pairs tasks",
     "report": "",
     "cli": "convention derivations pairs precision probes problem report tasks verdict",
-    "__init__": "border choices composition convention exact features gates layers measure pairs probes problem tasks verdict",
+    "__init__": "border choices composition convention exact features gates layers measure pairs probes problem tasks "
+    "verdict",
 }
 # `exact.kernels` is all the verdict may know of the exact solvers: it judges layers, it does not solve.
 ONLY_PART = {("verdict", "exact"): "ttr_numerics.exact.kernels"}

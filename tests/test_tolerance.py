@@ -8,8 +8,10 @@ import torch
 from scipy import stats
 
 from tests.references import CASES, GATED, wrong
+from tests.twins import TWINS
 from ttr_numerics import layers, tolerance
 from ttr_numerics.arrays import to_numpy
+from ttr_numerics.pairs import pairing
 from ttr_numerics.precision import FORMATS, format_named
 
 Given = dict[str, Any]
@@ -153,6 +155,41 @@ def test_a_coarser_output_adds_its_own_rounding(rng: np.random.Generator) -> Non
     stored = half.nearest(in_numpy(name, given, "float32").astype(np.float64))
     assert wrong(stored, narrow.reference, narrow.bound).any()
     assert not wrong(stored, wide.reference, wide.bound).any()
+
+
+def truth(name: str, given: Given) -> np.ndarray:
+    """The naive twin in extended precision, which rounds 2^11 times as finely, on both heads of a batch."""
+    wide = {n: x.astype(np.longdouble) for n, x in given.items()}
+    return np.stack([TWINS[name](**{n: x[h] for n, x in wide.items()}) for h in range(2)]).astype(np.float64)
+
+
+@pytest.mark.parametrize("size", [0, 500, 512, 1030])
+@pytest.mark.parametrize(("name", "weight"), [("rwkv4", "k"), ("mlstm", "log_input")])
+def test_float64_of_large_log_weights_is_within_its_bound_of_the_truth(name: str, weight: str, size: int) -> None:
+    # Just above a power of two an error of u|x| is less than half a spacing: float64 replicas must not lose it.
+    given = pairing(name).example(np.random.default_rng(size), T=24, d_k=4, d_v=4)
+    given[weight] = given[weight] + size
+    bound = tolerance.rounding(pairing(name).layer, given, FORMATS["float64"])
+    assert not wrong(truth(name, given), bound.reference, bound.bound).any()
+    # Not by a bound that sees nothing: exponents of `size` lose `size` roundoffs.
+    lost = max(size, 1) * FORMATS["float64"].u * np.linalg.norm(bound.reference, axis=-1)
+    assert np.median(bound.bound / lost) < 100
+
+
+@pytest.mark.parametrize("name", ["linear_attention", "gated_linear_attention", "hgrn", "rg_lru"])
+def test_float64_of_200_equal_pairs_is_within_its_bound_of_the_truth(name: str) -> None:
+    given = pairing(name).example(np.random.default_rng(0), T=200, d_k=4, d_v=4)
+    given |= {n: np.repeat(x[:, :1], 200, axis=1) for n, x in given.items() if n in ("k", "v", "log_decay")}
+    bound = tolerance.rounding(pairing(name).layer, given, FORMATS["float64"])
+    assert not wrong(truth(name, given), bound.reference, bound.bound).any()
+
+
+def test_where_the_layer_itself_overflows_the_format_nothing_is_decided() -> None:
+    row = pairing("original_mesa")
+    given = row.example(np.random.default_rng(0), T=8) | {"log_decay": np.full((2, 8), -20.0)}
+    single = tolerance.rounding(row.layer, given, FORMATS["float32"])  # P grows by e^20 a token
+    assert np.isinf(single.bound[:, 5:]).all()
+    assert np.isfinite(tolerance.rounding(row.layer, given, FORMATS["float64"]).bound).all()
 
 
 def test_an_unknown_format_is_refused_with_the_list() -> None:

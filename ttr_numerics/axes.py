@@ -25,6 +25,7 @@ __all__ = [
     "extended",
     "initial_array",
     "initial_matrix",
+    "initial_parts",
     "per_channel",
     "per_head",
     "per_token",
@@ -185,6 +186,8 @@ def initial_array(initial: Array | None, shape: tuple[int, ...], q: Array, name:
     """Any state of a fixed `shape`: `initial` after a check, zero if None."""
     if initial is None:
         return zeros(q, shape)
+    if not hasattr(initial, "dtype"):
+        raise ValueError(f"{name}: expected an array of shape {shape}, got {type(initial).__name__}")
     if tuple(initial.shape) != shape:
         raise ValueError(f"{name}: expected shape {shape}, got {tuple(initial.shape)}")
     if initial.dtype != q.dtype:
@@ -192,10 +195,19 @@ def initial_array(initial: Array | None, shape: tuple[int, ...], q: Array, name:
     return initial
 
 
+def initial_parts(initial: Any, kind: Any) -> Any:
+    """A state of several parts: `initial` after a check that it is the named tuple `kind` that the layer returns."""
+    if not isinstance(initial, kind):
+        wanted = f"{kind.__name__}({', '.join(kind._fields)})"
+        raise ValueError(f"initial_state: expected {wanted}, got {type(initial).__name__}")
+    return initial
+
+
 def extended(initial: Cache | None, k: Array, v: Array) -> Cache:
     """Keys and values seen so far: those of `initial`, after a check, before k and v."""
     if initial is None:
         return Cache(k, v)
+    initial = initial_parts(initial, Cache)
     for name, old, new in (("k", initial.k, k), ("v", initial.v, v)):
         expected = ", ".join(map(str, (*new.shape[:-2], "n", new.shape[-1])))
         if old.ndim != new.ndim or (*old.shape[:-2], old.shape[-1]) != (*new.shape[:-2], new.shape[-1]):

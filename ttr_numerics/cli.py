@@ -133,7 +133,7 @@ def _audit(arguments: argparse.Namespace) -> int:
         raise ValueError(f"--timeout: expected above 0, got {arguments.timeout:g}")
     remote, convention = Remote(arguments.target, arguments.timeout), _convention(arguments)
     try:
-        remote.parameters()  # a target that does not import is bad usage, not a finding
+        _check_starts(remote)
         result = audit(
             remote,
             arguments.layer,
@@ -147,6 +147,16 @@ def _audit(arguments: argparse.Namespace) -> int:
         remote.close()
     print(json.dumps(result.to_json()) if arguments.json else as_text(result, arguments.target))
     return result.status
+
+
+def _check_starts(remote: Any) -> None:
+    """A target that does not import, or dies of it, is bad usage and no finding."""
+    from ttr_numerics.probes import SubjectError
+
+    try:
+        remote.parameters()
+    except SubjectError as error:
+        raise ValueError(f"target: expected {remote.target} to import, got: {error}") from error
 
 
 def _convention(arguments: argparse.Namespace) -> Any:

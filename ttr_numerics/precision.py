@@ -8,7 +8,10 @@ import numpy as np
 
 from ttr_numerics.arrays.rounded import Nearest, Stochastic
 
-__all__ = ["FORMATS", "Format", "format_named"]
+__all__ = ["FORMATS", "MAGNIFIED", "MAGNIFIED_BITS", "Format", "format_named"]
+
+MAGNIFIED_BITS = 4
+MAGNIFIED = 2**MAGNIFIED_BITS  # errors of float64 replicas in units of float64's own
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,16 @@ class Format:
         return x if self.precision >= 53 else Nearest(self.info).store(np.asarray(x, dtype=np.float64))
 
     def replicas(self, rng: np.random.Generator) -> Stochastic:
-        """Random errors of this format, sums accumulated in its accumulator."""
-        return Stochastic(self.u, FORMATS[self.accumulator].u, rng)
+        """Random errors of this format, sums accumulated in its accumulator; float64's are `MAGNIFIED` times as large.
+
+        They are added in float64, which cannot hold an error of u|x| in a float64 x: half a spacing is u times the
+        power of two below |x|, so that an error next to a power of two would always be rounded away. The error of an
+        output is linear in the errors made to first order, so it is as many times as large; terms of second order are
+        overstated. An error uniform in ±16 m u, rounded to spacings of 2u for a significand m in [1, 2), keeps its
+        variance to 1 part in 16² m².
+        """
+        size = MAGNIFIED if self.precision >= 53 else 1
+        return Stochastic(size * self.u, size * FORMATS[self.accumulator].u, rng)
 
 
 FORMATS = {

@@ -207,10 +207,10 @@ def _as_taken(x: Argument, array: np.ndarray, batch: tuple[int, ...]) -> Any:
 
 
 def _bind(x: Argument, got: tuple[int, ...], batch: int, axes: dict[str, int]) -> None:
-    """Lengths of the axes that `x` is the first to have, from its own shape where that has as many axes."""
+    """Lengths of the axes that `x` is the first to have, from its last axes (without time, it may lack a batch)."""
     for shape in x.shapes:
-        if len(got) == batch + len(shape):
-            for name, length in zip(shape, got[batch:], strict=True):
+        if len(got) == batch + len(shape) or ("T" not in shape and len(shape) <= len(got) < batch + len(shape)):
+            for name, length in zip(shape, got[len(got) - len(shape) :], strict=True):
                 axes.setdefault(name, length)
         for name in shape:
             axes.setdefault(name, 1)

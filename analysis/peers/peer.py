@@ -1,8 +1,9 @@
-"""A public implementation as an oracle: how it is called, in which convention and arithmetic, and how it is judged."""
+"""A public implementation as an oracle: how it is called, in which convention and arithmetic."""
 
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -12,15 +13,30 @@ from typing import Any
 import numpy as np
 import torch
 
-from ttr_numerics.arrays import to_numpy
+from ttr_numerics.arrays import concat, namespace, to_numpy
+from ttr_numerics.axes import Output
 from ttr_numerics.convention import Convention, fla
-from ttr_numerics.pairs import Pairing, pairing
+from ttr_numerics.pairs import pairing
 from ttr_numerics.precision import FORMATS
-from ttr_numerics.tolerance import rounding, row_norms
 
-__all__ = ["GIVEN", "Difference", "Judgement", "Peer", "arguments", "judged", "output"]
+__all__ = [
+    "DOUBLE",
+    "GIVEN",
+    "HALF",
+    "SINGLE",
+    "Difference",
+    "Layer",
+    "Peer",
+    "arguments",
+    "output",
+    "row_of_state",
+]
 
-GIVEN = ""  # computes in the dtype it is given
+SINGLE, DOUBLE = ("float32",), ("float64",)  # computes in it whatever it is given
+GIVEN = ("float64", "float32")  # computes in the dtype it is given
+HALF = (*GIVEN, "bfloat16")  # and every operation of it in bfloat16
+
+Layer = Callable[..., Output]
 
 
 @dataclass(frozen=True)
@@ -28,45 +44,44 @@ class Difference:
     """Why a peer is not the layer: a sentence, and the variant of the layer that the peer is, to rounding."""
 
     sentence: str
-    variant: Callable[..., Any]
+    variant: Layer
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Peer:
-    """`path` is module:function in the distribution `package`; `call(function, arrays)` gives its o, and nothing else.
+    """`path` is module:function in the distribution `package`; `call(function, arrays)` gives its o and last state.
 
-    `arrays` are torch tensors (and numbers) under our names in the peer's `convention`. `computes` is the format it
-    computes in whatever it gets, or `GIVEN`. `axes` are sizes it needs, `change` what it asks of generic inputs.
+    `arrays` are those of `change(example)` under our names in the peer's `convention`, made by `asarray` of NumPy
+    arrays; numbers stay numbers. The state, None where it returns none, is laid out as ours; `state` reads of either
+    the arrays that must agree. `computes` are the formats it can be asked to compute in, `axes` sizes it needs.
+    `ours` is the layer as the peer calls it, where the arrays are not the layer's own arguments; `forms` are sound
+    algorithms of the peer's own kind, whose rounding it may have. `how` tells peers of one function apart.
     """
 
     layer: str
     package: str
     path: str
-    call: Callable[[Any, Mapping[str, Any]], Any]
+    call: Callable[[Any, Mapping[str, Any]], Output]
     convention: Convention = fla
-    computes: str = "float32"
+    computes: tuple[str, ...] = SINGLE
     axes: Mapping[str, int] = field(default_factory=dict)
     change: Callable[[dict[str, Any]], dict[str, Any]] = lambda a: a
+    ours: Layer | None = None
+    forms: tuple[Layer, ...] = ()
+    state: Callable[[Any], Any] = lambda state: state
+    asarray: Callable[[np.ndarray], Any] = torch.from_numpy
+    how: str = ""
     differs: Difference | None = None
 
     @property
     def name(self) -> str:
-        """Distribution and function."""
-        return f"{self.package}: {self.path.partition(':')[2]}"
+        """Distribution and function, and how it is called where that tells it from another peer."""
+        return f"{self.package}: {self.path.partition(':')[2]}{self.how and f', {self.how}'}"
 
     @property
-    def formats(self) -> tuple[str, ...]:
-        """The formats in which it can be asked to compute."""
-        return (self.computes,) if self.computes else ("float64", "float32")
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """Largest error over tokens relative to the token's output, and over the tolerance; version of the peer."""
-
-    error: float
-    ratio: float
-    version: str
+    def version(self) -> str:
+        """Of the distribution installed."""
+        return version(self.package)
 
 
 def arguments(peer: Peer, dtype: str, seed: int = 0) -> dict[str, Any]:
@@ -77,34 +92,38 @@ def arguments(peer: Peer, dtype: str, seed: int = 0) -> dict[str, Any]:
     return {n: FORMATS[dtype].nearest(x) if isinstance(x, np.ndarray) else x for n, x in drawn.items()}
 
 
-def output(peer: Peer, arrays: Mapping[str, Any], dtype: str) -> np.ndarray:
-    """What the peer gives on our arrays, o (..., T, d_v) in float64."""
+def output(peer: Peer, arrays: Mapping[str, Any], dtype: str) -> Output:
+    """What the peer gives on our arrays: o (..., T, d_v) and the row (..., 1, n) of its state, in float64."""
     row, numbers = pairing(peer.layer), {n: x for n, x in arrays.items() if not isinstance(x, np.ndarray)}
     foreign = peer.convention.theirs({n: x for n, x in arrays.items() if n not in numbers}, row.arguments)
     names = dict(peer.convention.names)
     given = {names.get(n, n): torch.from_numpy(np.ascontiguousarray(x)) for n, x in foreign.items()}
     given = {n: x.to(getattr(torch, dtype)) for n, x in given.items()}
+    if peer.asarray is not torch.from_numpy:
+        given = {n: peer.asarray(x.numpy()) for n, x in given.items()}
     module, _, name = peer.path.partition(":")
     with redirect_stdout(StringIO()), redirect_stderr(StringIO()):  # some greet, some warn that there is no device
         # Unwrapped: a decorator may put a compiled kernel in the function's place where another package is installed.
         function = inspect.unwrap(getattr(importlib.import_module(module), name))
-        o = peer.call(function, {**given, **numbers})
-    o = to_numpy(o).astype(np.float64)
-    return peer.convention.ours({**foreign, "o": o}, row.arguments)["o"]
+        o, state = peer.call(function, {**given, **numbers})
+    o = peer.convention.ours({**foreign, "o": _double(o)}, row.arguments)["o"]
+    if state is None:
+        return Output(o, None)
+    parts = type(state)(*map(_double, state)) if isinstance(state, tuple) else _double(state)
+    return Output(o, row_of_state(peer.state(parts), arrays["q"].shape[:-2]))
 
 
-def judged(peer: Peer, dtype: str, seed: int = 0) -> tuple[Judgement, Judgement | None]:
-    """The peer against the layer, and where it differs against the variant that explains it."""
-    row, arrays = pairing(peer.layer), arguments(peer, dtype, seed)
-    o = output(peer, arrays, dtype)
-    against = _against(peer, row, row.layer, arrays, o, dtype)
-    return against, _against(peer, row, peer.differs.variant, arrays, o, dtype) if peer.differs else None
+def row_of_state(state: Any, batch: tuple[int, ...]) -> Any:
+    """All arrays of the state (*batch, ...) side by side, (*batch, 1, n)."""
+    parts = list(_parts(state))
+    xp = namespace(parts[0])
+    return concat([xp.reshape(x, (*batch, 1, math.prod(x.shape[len(batch) :]))) for x in parts], -1)
 
 
-def _against(
-    peer: Peer, row: Pairing, layer: Callable[..., Any], arrays: dict[str, Any], o: np.ndarray, dtype: str
-) -> Judgement:
-    bound = rounding(layer, arrays, FORMATS[dtype], forms=row.forms if layer is row.layer else ())
-    error, size = row_norms(o - bound.reference), row_norms(bound.reference)
-    relative = error / np.where(size > 0, size, 1.0)
-    return Judgement(float(np.max(relative)), float(np.max(error / bound.bound)), version(peer.package))
+def _parts(state: Any) -> Iterator[Any]:
+    for x in state if isinstance(state, tuple) else (state,):
+        yield from _parts(x) if isinstance(x, tuple) else (x,)
+
+
+def _double(x: Any) -> np.ndarray:
+    return to_numpy(x).astype(np.float64)

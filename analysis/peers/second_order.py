@@ -4,9 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 
-from analysis.peers.peer import Difference, Peer
+from analysis.peers.by_token import by_prefix
+from analysis.peers.peer import DOUBLE, Difference, Peer
 from ttr_numerics.arrays import Array, diagonal_matrix, namespace
 from ttr_numerics.axes import Moments, Output, row_ridge
 from ttr_numerics.convention import Convention, fla
@@ -17,7 +19,7 @@ __all__ = ["PEERS", "decoding", "with_absolute_epsilon"]
 
 EPSILON, STEPS, CHUNK = 1e-5, 30, 16
 UNSCALED = replace(fla, scale=Convention().scale)
-SQUARE = {"d_k": 16, "d_v": 16}  # their states are square
+SQUARE = {"T": 32, "d_k": 16, "d_v": 16}  # their states are square
 NAIVE = "fla.ops.mesa_net.naive"
 
 
@@ -63,15 +65,17 @@ def _named(a: Mapping[str, Any]) -> dict[str, Any]:
     return {"q": a["q"], "k": a["k"], "v": a["v"], "g": g, "lamb": ridge, "beta": torch.ones_like(g)}
 
 
-def _exact(function: Any, a: Mapping[str, Any]) -> Any:
-    return function(**_named(a))[0]
+def _exact(function: Any, a: Mapping[str, Any]) -> Output:
+    o, *moments = function(**_named(a))
+    return Output(o, Moments(*moments))
 
 
-def _in_chunks(function: Any, a: Mapping[str, Any]) -> Any:
-    return function(**_named(a), chunk_size=CHUNK, max_CG_iteration=STEPS)[0]
+def _in_chunks(function: Any, a: Mapping[str, Any]) -> Output:
+    o, *moments = function(**_named(a), chunk_size=CHUNK, max_CG_iteration=STEPS)
+    return Output(o, Moments(*moments))
 
 
-def _decoded(function: Any, a: Mapping[str, Any]) -> Any:
+def _decoded(function: Any, a: Mapping[str, Any]) -> Output:
     given, rows = _named(a), []
     ridge = given.pop("lamb")
     batch, _, heads, d = a["q"].shape
@@ -80,9 +84,19 @@ def _decoded(function: Any, a: Mapping[str, Any]) -> Any:
     for t in range(a["q"].shape[1]):
         o, H, G = function(**{n: x[:, t] for n, x in given.items()}, lamb=ridge, prev_h_kk=H, prev_h_kv=G)
         rows.append(o)
-    return torch.stack(rows, dim=1)
+    return Output(torch.stack(rows, dim=1), Moments(H, G))
 
 
+def _prefix_by_prefix(cls: Any, a: Mapping[str, Any]) -> Output:
+    """By singular values, a fit a token."""
+
+    def one(q: Any, k: Any, v: Any) -> Any:
+        return cls(alpha=a["ridge"], fit_intercept=False, solver="svd").fit(k, v).predict(q)
+
+    return Output(by_prefix(one, a), None)
+
+
+ARRAYS: dict[str, Any] = {"convention": Convention(), "computes": DOUBLE, "asarray": np.asarray}
 PEERS: tuple[Peer, ...] = (
     Peer("mesa", "fla-core", f"{NAIVE}:naive_mesa_net_exact", _exact, convention=UNSCALED, axes=SQUARE),
     Peer(
@@ -103,4 +117,5 @@ PEERS: tuple[Peer, ...] = (
         axes=SQUARE,
         differs=Difference("starts at q/(diag H + ridge), and adds 1e-5 to both CG denominators", decoding),
     ),
+    Peer("mesa", "scikit-learn", "sklearn.linear_model:Ridge", _prefix_by_prefix, axes={"T": 32}, **ARRAYS),
 )

@@ -174,3 +174,24 @@ def test_what_has_no_answer_is_refused() -> None:
         exact.m_estimate(K, np.where(V > 1, np.nan, V), losses.Huber(1.0))
     with pytest.raises(ValueError, match="^K: expected float32 or float64, got float16"):
         exact.m_estimate(K.astype(np.float16), V.astype(np.float16), losses.Huber(1.0))
+
+
+@pytest.mark.parametrize("loss", [losses.Huber(1.0), losses.EntrywiseHuber(0.5), losses.Power(1.5)], ids=str)
+def test_weights_count_as_repetitions(loss) -> None:
+    K, V = (x[0] for x in data(3))
+    counts = np.arange(T) % 4
+    weighted = exact.m_estimate(K, V, losses.Weighted(loss, counts[:, None].astype(float)))
+    repeated = exact.m_estimate(K.repeat(counts, 0), V.repeat(counts, 0), loss)
+    terms = int(counts.sum()) * M
+    assert no_higher(float(weighted.objective), float(repeated.objective), terms)
+    assert no_higher(float(repeated.objective), float(weighted.objective), terms)
+    plain = exact.m_estimate(K, V, loss).S
+    assert not no_higher(
+        float(losses.Weighted(loss, counts[:, None]).total(V - K @ plain)), float(weighted.objective), terms
+    )
+
+
+def test_a_weighted_power_of_one_is_refused_too() -> None:
+    K, V = data()
+    with pytest.raises(ValueError, match="^loss: expected a power above 1, got 1.0"):
+        exact.m_estimate(K, V, losses.Weighted(losses.Power(1.0), np.ones((T, 1))))

@@ -149,12 +149,12 @@ def gated(rng: np.random.Generator, channels: bool) -> tuple[np.ndarray, np.ndar
 def test_least_squares_on_aged_keys_weighs_by_the_square_and_inflates_old_values(rng: np.random.Generator) -> None:
     k, v, log_decay = gated(rng, channels=False)
     gamma = exact.prefix_weights(log_decay)[-1]
-    aged = aged_keys_least_squares(k, v, log_decay)
+    aged = aged_keys_least_squares(k, v, log_decay).S
     weighted = exact.least_norm(k, v / gamma[:, None], gamma**2).S
     # Two backward stable solutions of one problem, whose rows they form with three roundings each.
     allowed = 2 * wedin(gamma[:, None] * k, v, aged, U) + wedin(gamma[:, None] * k, v, aged, 3 * U)
     assert np.all(np.linalg.norm(aged - weighted, axis=0) <= allowed)
-    for other in (exact.least_norm(k, v, gamma**2).S, weighted_least_squares(k, v, log_decay)):
+    for other in (exact.least_norm(k, v, gamma**2).S, weighted_least_squares(k, v, log_decay).S):
         assert np.all(np.linalg.norm(aged - other, axis=0) > 1e3 * allowed), "neither of these is the same problem"
 
 
@@ -164,7 +164,7 @@ def test_only_the_channel_mean_reduces_to_the_scalar_gate(rng: np.random.Generat
     scalar = exact.least_norm(k, v, exact.prefix_weights(log_decay)[-1]).S
     root = np.sqrt(exact.prefix_weights(log_decay)[-1])[:, None]
     allowed = 4 * wedin(root * k, root * v, scalar, U)
-    mean, aged = (fit(k, v, by_channel) for fit in (weighted_least_squares, aged_keys_least_squares))
+    mean, aged = (fit(k, v, by_channel).S for fit in (weighted_least_squares, aged_keys_least_squares))
     assert np.all(np.linalg.norm(mean - scalar, axis=0) <= allowed)
     assert np.all(np.linalg.norm(aged - scalar, axis=0) > 1e3 * allowed)
 
@@ -176,7 +176,7 @@ def test_least_squares_on_aged_keys_fits_them_better_than_the_layer_or_the_other
     k, v, log_decay = gated(rng, channels)
     age = np.flip(np.cumsum(np.flip(np.concatenate([log_decay[1:], 0 * log_decay[:1]]), 0), 0), 0)
     aged = np.exp(age if channels else age[:, None]) * k
-    states = [fit(k, v, log_decay) for fit in (aged_keys_least_squares, weighted_least_squares)]
+    states = [fit(k, v, log_decay).S for fit in (aged_keys_least_squares, weighted_least_squares)]
     states.append(layers.gated_linear_attention(k, k, v, log_decay=log_decay).state)
     best, *rest = (np.linalg.norm(v - aged @ S) for S in states)
     assert best < min(rest)
@@ -185,8 +185,8 @@ def test_least_squares_on_aged_keys_fits_them_better_than_the_layer_or_the_other
 def test_a_reset_leaves_only_the_keys_after_it(rng: np.random.Generator) -> None:
     k, v, log_decay = gated(rng, channels=True)
     log_decay[25] = -np.inf
-    late = aged_keys_least_squares(k[25:], v[25:], log_decay[25:])
-    whole = aged_keys_least_squares(k, v, log_decay)
+    late = aged_keys_least_squares(k[25:], v[25:], log_decay[25:]).S
+    whole = aged_keys_least_squares(k, v, log_decay).S
     aged = np.exp(np.flip(np.cumsum(np.flip(np.concatenate([log_decay[26:], np.zeros((1, D))]), 0), 0), 0)) * k[25:]
     assert np.all(np.linalg.norm(whole - late, axis=0) <= 4 * wedin(aged, v[25:], late, 2 * U))
 

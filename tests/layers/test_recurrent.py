@@ -211,19 +211,6 @@ def test_a_memory_that_does_not_fit_is_refused(form, part: str) -> None:
         form(**a, initial_state=wrong)
 
 
-def test_the_target_fits_better_than_what_the_memory_reads() -> None:
-    a = given("mlstm", d_k=8, T=48)
-    target = pairing("mlstm").other_targets[0]
-    named = {n: a[n] for n in ("log_input", "log_forget")}
-    best = target.fit(a["k"], a["v"], **named)
-    logs = exact.weights.log_ages(a["log_forget"][..., None])[..., -1, :, 0] + a["log_input"]
-    C, n, m = layers.mlstm(**a).state
-    unit = np.exp(m)[..., None, None]
-    read = unit * (a["k"] @ C) / np.maximum(unit * np.abs(a["k"] @ n[..., None]), 1)
-    left, least = (np.sum(np.exp(logs)[..., None] * (a["v"] - x) ** 2) for x in (read, a["k"] @ best))
-    assert least < left
-
-
 # One number a channel
 
 

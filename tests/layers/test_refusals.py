@@ -1,15 +1,17 @@
 """Bad input gets one sentence that names the argument, what was expected and what came."""
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
 from tests.references import CASES
+from ttr_numerics import catalogue
 from ttr_numerics.arrays import LinAlgError
 from ttr_numerics.axes import Cache, Moments
 from ttr_numerics.layers import mesa
+from ttr_numerics.pairs import Pairing
 
 
 def refused(name: str, sentence: str, rng: np.random.Generator, **changed: Any) -> bool:
@@ -88,3 +90,23 @@ def test_mesa_without_ridge_refuses_the_first_tokens_and_names_the_slices(rng: n
     given = CASES["mesa"].inputs(rng, (2,), T=5, d_k=3, d_v=2)
     with pytest.raises(LinAlgError, match=r"H \+ ridge: expected positive definite.* in slices \(0,\), \(1,\)"):
         mesa(**given | {"ridge": 0.0})
+
+
+class Other(NamedTuple):
+    """A state that no layer returns."""
+
+    x: np.ndarray
+
+
+CAUSAL_ROWS = pytest.mark.parametrize("row", [r for r in catalogue() if r.causal], ids=lambda row: row.name)
+
+
+@pytest.mark.parametrize("state", [Other(np.ones(3)), (1, 2), [1.0], 5, "state"], ids=lambda x: type(x).__name__)
+@CAUSAL_ROWS
+def test_a_state_of_another_kind_is_refused_in_one_sentence(row: Pairing, state: Any) -> None:
+    given = row.example(np.random.default_rng(0), T=3, d_k=2, d_v=2)
+    given = {n: x for n, x in given.items() if n not in {y.name for y in row.arguments if y.in_state}}
+    kind = type(state).__name__
+    for form in (row.layer, *row.forms[:1]):
+        with pytest.raises(ValueError, match=rf"^initial_state: expected [^\n]*, got {kind}$"):
+            form(**given, initial_state=state)

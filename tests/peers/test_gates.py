@@ -17,11 +17,8 @@ from ttr_numerics.tolerance import rounding
 with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
     warnings.simplefilter("ignore")  # theirs, for want of a device
     from fla.ops.gated_delta_rule.gate import naive_gdn_gate
-    from fla.ops.gla.naive import naive_recurrent_gla
     from fla.ops.kda.gate import naive_kda_gate
     from fla.ops.lightning_attn import chunk as fla_lightning
-    from fla.ops.retention.naive import naive_retention
-    from fla.ops.simple_gla.naive import naive_recurrent_simple_gla
     from rwkv7_hf import modeling_rwkv7
     from rwkv7_hf.configuration_rwkv7 import RWKV7Config
     from transformers import KimiLinearConfig, MiniMaxConfig, Qwen3NextConfig
@@ -45,19 +42,10 @@ def data(rng: np.random.Generator) -> dict[str, np.ndarray]:
     return {n: SINGLE.nearest(rng.standard_normal((B, H, T, D))) for n in "qkv"}
 
 
-def is_the_layer(theirs: Any, arrays: dict[str, np.ndarray], scale: float = 1.0) -> np.ndarray:
-    """Where (B, H, T) their float32 outputs are gated linear attention's on `arrays` with q scaled, to rounding."""
-    run = rounding(layers.gated_linear_attention, {**arrays, "q": arrays["q"] * scale}, SINGLE)
+def is_the_layer(theirs: Any, arrays: dict[str, np.ndarray]) -> np.ndarray:
+    """Where (B, H, T) their float32 outputs are gated linear attention's on `arrays`, to rounding."""
+    run = rounding(layers.gated_linear_attention, arrays, SINGLE)
     return np.linalg.norm(np.asarray(theirs, dtype=np.float64) - run.reference, axis=-1) <= run.bound
-
-
-def test_retnet_is_gated_linear_attention_with_its_rates(rng: np.random.Generator) -> None:
-    a = data(rng)
-    theirs = naive_retention(*(torch.asarray(x.astype(np.float32)) for x in a.values()))
-    rates = gates.retnet(H)
-    assert is_the_layer(theirs, a | {"log_decay": gates.constant(rates, a["q"])}, D**-0.5).all()
-    wrong = gates.constant(rates[1:] + rates[:1], a["q"])
-    assert not is_the_layer(theirs, a | {"log_decay": wrong}, D**-0.5).all(-1).any()
 
 
 @pytest.mark.parametrize("layer", [0, 2, 5])
@@ -80,21 +68,6 @@ def test_minimax_rates_are_the_slopes_of_transformers(layer: int) -> None:
     # 1 - l/(L - 1 + ε) is of size 1 and may be as small as 10⁻⁵: an absolute error of two roundoffs.
     fade = rates / 2.0 ** (-8 * (np.arange(H) + 1) / H)
     assert np.all(np.abs(slopes - rates) <= 8 * SINGLE.u * rates / np.minimum(fade, 1.0))
-
-
-def test_simple_gated_linear_attention_takes_any_scalar_gate(rng: np.random.Generator) -> None:
-    a = data(rng) | {"log_decay": SINGLE.nearest(-rng.exponential(0.3, (B, H, T)))}
-    theirs, _ = naive_recurrent_simple_gla(*map(heads_last, a.values()))
-    assert is_the_layer(np.swapaxes(theirs.numpy(), 1, 2), a, D**-0.5).all()
-
-
-@pytest.mark.parametrize("call", ["gla", "hgrn2"])
-def test_gla_and_hgrn2_are_gated_linear_attention_by_channel(call: str, rng: np.random.Generator) -> None:
-    a, x = data(rng), rng.standard_normal((B, H, T, D))
-    gate = {"log_decay": gates.gla(x)} if call == "gla" else gates.hgrn2(x, 0.2)._asdict()
-    a |= {n: SINGLE.nearest(y) for n, y in gate.items()}
-    theirs, _ = naive_recurrent_gla(*(heads_last(a[n]) for n in ("q", "k", "v", "log_decay")))
-    assert is_the_layer(np.swapaxes(theirs.numpy(), 1, 2), a, D**-0.5).all()
 
 
 def test_mamba_2_is_gated_linear_attention_of_values_times_the_step(rng: np.random.Generator) -> None:

@@ -1,4 +1,4 @@
-"""RWKV-4 and 6, mLSTM, RG-LRU and HGRN in public libraries: the same numbers to rounding, or why not, shown."""
+"""What public recurrences do beyond agreeing: hostile gates and keys, defaults that hide something, lost digits."""
 
 import importlib
 from functools import partial
@@ -8,8 +8,6 @@ import pytest
 import torch
 
 from ttr_numerics import layers
-from ttr_numerics.arrays import concat, namespace
-from ttr_numerics.axes import Output
 from ttr_numerics.pairs import pairing
 from ttr_numerics.precision import FORMATS
 from ttr_numerics.tolerance import rounding, row_norms
@@ -17,7 +15,6 @@ from ttr_numerics.tolerance import rounding, row_norms
 pytestmark = pytest.mark.filterwarnings("ignore")  # theirs, on import and for want of a device
 
 XLSTM = "transformers.models.xlstm.modeling_xlstm"
-SINGLE = FORMATS["float32"]
 T, D = 64, 8
 
 
@@ -35,8 +32,8 @@ def tensors(arrays, dtype):
     return {n: torch.tensor(x, dtype=getattr(torch, dtype)) for n, x in arrays.items()}
 
 
-def bounded(name, arrays, dtype, layer=None):
-    return rounding(layer or getattr(layers, name), arrays, FORMATS[dtype], forms=pairing(name).forms)
+def bounded(name, arrays, dtype):
+    return rounding(getattr(layers, name), arrays, FORMATS[dtype], forms=pairing(name).forms)
 
 
 def within(theirs, bound):
@@ -61,21 +58,6 @@ def rwkv6_given():
     return a
 
 
-def test_rwkv6_is_the_recurrence_of_fla_at_scale_one() -> None:
-    a = rwkv6_given()
-    assert within(rwkv6_by_fla(a, scale=1.0), bounded("rwkv6", a, "float32")).all()
-
-
-def test_the_recurrence_of_fla_scales_by_one_over_root_d_unless_told_and_its_chunk_form_never() -> None:
-    a = rwkv6_given()
-    t, bound = tensors(a, "float32"), bounded("rwkv6", a, "float32")
-    chunk = peer("fla.ops.rwkv6.chunk_naive", "naive_chunk_rwkv6")
-    assert within(chunk(t["q"], t["k"], t["v"], t["log_decay"], t["bonus"][0]).numpy(), bound).all()
-    assert not within(rwkv6_by_fla(a), bound).any()
-    scaled = bounded("rwkv6", {**a, "q": a["q"] / np.sqrt(D)}, "float32")
-    assert within(rwkv6_by_fla(a), scaled).all()
-
-
 def test_a_reset_is_nan_in_the_chunk_form_of_fla_and_exact_here() -> None:
     a = rwkv6_given()
     a["log_decay"][..., 5, :] = -np.inf
@@ -91,11 +73,10 @@ def test_a_reset_is_nan_in_the_chunk_form_of_fla_and_exact_here() -> None:
 # RWKV-4: transformers
 
 
-def rwkv4_by_transformers(a, log_rate, **keywords):
+def rwkv4_by_transformers(a, log_rate):
     t = tensors(a, "float32")
     rate, bonus = torch.tensor(log_rate, dtype=torch.float32), t["bonus"][0]
-    function = peer("transformers.models.rwkv.modeling_rwkv", "rwkv_linear_attention_cpu")
-    return function(rate, bonus, t["k"], t["v"], return_state=True, **keywords)
+    return peer("transformers.models.rwkv.modeling_rwkv", "rwkv_linear_attention_cpu")(rate, bonus, t["k"], t["v"])
 
 
 def rwkv4_given():
@@ -107,28 +88,11 @@ def rwkv4_given():
     return a, log_rate
 
 
-def test_rwkv4_is_the_attention_of_transformers_with_log_decay_minus_exp_time_decay() -> None:
-    a, log_rate = rwkv4_given()
-    theirs, state = rwkv4_by_transformers(a, log_rate)
-    assert within(theirs.numpy(), bounded("rwkv4", a, "float32")).all()
-    for part in range(3):  # the same three numbers a channel, once a token is in
-        last = rounding(lambda part=part, **x: Output(layers.rwkv4(**x).state[part][..., None, :], None), a, SINGLE)
-        apart = row_norms(state[part].numpy().astype(np.float64) - last.reference[:, 0])
-        assert (apart <= last.bound[:, -1]).all()
-
-
 @pytest.mark.parametrize("size", [100.0, -100.0])
 def test_keys_of_a_hundred_nats_overflow_neither_side(size: float) -> None:
     a, log_rate = rwkv4_given()
     a["k"] = FORMATS["float32"].nearest(a["k"] + size * np.sign(np.arange(T) % 3 - 1.0)[:, None])
     assert within(rwkv4_by_transformers(a, log_rate)[0].numpy(), bounded("rwkv4", a, "float32")).all()
-
-
-def test_their_decay_is_applied_after_the_read() -> None:
-    a, log_rate = rwkv4_given()
-    theirs = rwkv4_by_transformers(a, log_rate)[0].numpy()
-    early = {**a, "bonus": a["bonus"] - a["log_decay"][:, 0]}  # as if the sums had decayed before the newest joined
-    assert not within(theirs, bounded("rwkv4", early, "float32"))[:, 2:].any()
 
 
 # mLSTM: transformers
@@ -157,66 +121,6 @@ FORMS = {
     "mlstm_recurrent_sequence_native": {"dtype_state": torch.float64},
     "mlstm_chunkwise_native_autograd": {"chunk_size": 16},
 }
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_mlstm_is_that_of_transformers_without_epsilon_in_float64(form: str) -> None:
-    a, raw = mlstm_given("float64")
-    theirs = mlstm_by_transformers(form, a, raw, "float64", eps=0.0, **FORMS[form]).numpy()
-    bound = bounded("mlstm", scaled(a), "float64")
-    assert within(theirs, bound).all()
-    # Without their 1/√d the outputs differ where the denominator is the floor, 1: elsewhere the scale cancels.
-    assert 0 < within(theirs, bounded("mlstm", a, "float64")).mean() < 1
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_mlstm_is_that_of_transformers_without_epsilon_in_float32(form: str) -> None:
-    a, raw = mlstm_given("float32")
-    keywords = {**FORMS[form], **({"dtype_state": torch.float32} if "dtype_state" in FORMS[form] else {})}
-    theirs = mlstm_by_transformers(form, a, raw, "float32", eps=0.0, **keywords).numpy()
-    assert within(theirs, bounded("mlstm", scaled(a), "float32")).all()
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_their_last_memory_is_ours_in_another_unit(form: str) -> None:
-    a, raw = mlstm_given("float64")
-    _, (C, n, m) = mlstm_by_transformers(form, a, raw, "float64", return_last_states=True, **FORMS[form])
-    unit = torch.exp(m.reshape(2, 3)).numpy()
-
-    def memory(**x):  # [C | n] in true units, as one row
-        C, n, m = layers.mlstm(**x).state
-        whole = namespace(m).exp(m)[..., None, None] * concat([C, n[..., None]], -1)
-        return Output(namespace(m).reshape(whole, (*whole.shape[:-2], 1, D * (D + 1))), None)
-
-    ours = rounding(memory, a, FORMATS["float64"])
-    theirs = unit[..., None, None] * np.concatenate([C.numpy(), n.numpy().reshape(2, 3, D, 1)], axis=-1)
-    apart = row_norms(theirs.reshape(2, 3, -1) - ours.reference[..., 0, :])
-    # e^m is formed on either side from an m of T sums, each with an error of at most u max|m|.
-    relative = 2 * T * (1 + float(m.abs().max())) * FORMATS["float64"].u
-    assert (apart <= relative * row_norms(ours.reference[..., 0, :]) + ours.bound[..., -1]).all()
-
-
-def with_epsilon(a, eps):
-    """The layer times D/(D + ε), D = max(|n q|, e^-m) in the unit m that starts from 0, as theirs does."""
-    m, n, shrink = np.zeros((2, 3, 1)), np.zeros((2, 3, D)), []
-    for t in range(T):
-        forget, inputs = a["log_forget"][..., t, None], a["log_input"][..., t, None]
-        before, m = m, np.maximum(forget + m, inputs)
-        n = np.exp(forget + before - m) * n + np.exp(inputs - m) * a["k"][..., t, :]
-        size = np.maximum(np.abs(np.sum(n * a["q"][..., t, :], axis=-1, keepdims=True)), np.exp(-m))
-        shrink.append(size / (size + eps))
-    return layers.mlstm(**a).o * np.stack(shrink, axis=-2)
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_their_default_epsilon_is_the_whole_difference(form: str) -> None:
-    a, raw = mlstm_given("float64")
-    theirs = mlstm_by_transformers(form, a, raw, "float64", **FORMS[form]).numpy()
-    bound = bounded("mlstm", scaled(a), "float64")
-    assert not within(theirs, bound).any()
-    explained = with_epsilon(scaled(a), 1e-6)
-    # ε moves an output by less than itself: the explanation has the rounding of the layer and of its own denominator.
-    assert (row_norms(theirs - explained) <= 3 * bound.bound).all()
 
 
 def test_their_epsilon_depends_on_a_unit_that_stands_for_nothing() -> None:
@@ -274,12 +178,6 @@ def scan(a, dtype, reset=None, **keywords):
     return (t["q"] * h).numpy()
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_rg_lru_is_the_scan_of_transformers(dtype: str) -> None:
-    a = given("rg_lru", dtype, batch=(3,))
-    assert within(scan(a, dtype, acc_dtype=getattr(torch, dtype)), bounded("rg_lru", a, dtype)).all()
-
-
 def test_their_scan_accumulates_in_float32_unless_told() -> None:
     a = given("rg_lru", "float32", batch=(3,))
     o = scan(a, "float64")
@@ -329,29 +227,7 @@ def test_their_share_loses_the_digits_of_a_gate_near_one() -> None:
 # HGRN: fla
 
 
-def hgrn_by_fla(a, name="naive_recurrent_hgrn", **keywords):
-    t = tensors(a, "float32")
-    gate = t["log_decay"][..., None].expand_as(t["q"]).contiguous()
-    x = -torch.expm1(gate) * t["k"] * t["v"]
-    return (t["q"] * peer("fla.ops.hgrn.naive", name)(x, gate, **keywords)[0]).numpy()
-
-
-def test_hgrn_is_the_recurrence_of_fla_once_the_input_is_scaled() -> None:
-    a = given("hgrn", "float32", batch=(3,))
-    bound = bounded("hgrn", a, "float32")
-    assert within(hgrn_by_fla(a), bound).all()
-    assert within(hgrn_by_fla(a, "naive_chunk_hgrn", chunk_size=T), bound).all()
-
-
 def test_the_chunk_form_of_fla_takes_one_chunk_only() -> None:
-    a = given("hgrn", "float32", batch=(3,))
+    x = torch.zeros(3, T, D)
     with pytest.raises(RuntimeError, match="invalid for input of size"):
-        hgrn_by_fla(a, "naive_chunk_hgrn", chunk_size=T // 2)
-
-
-def test_an_input_that_is_not_scaled_is_not_the_layer() -> None:
-    a = given("hgrn", "float32", batch=(3,))
-    a["log_decay"] -= 0.1
-    bound = bounded("hgrn", a, "float32")
-    plain = {**a, "v": a["v"] / -np.expm1(a["log_decay"])[..., None]}
-    assert not within(hgrn_by_fla(plain), bound).any()
+        peer("fla.ops.hgrn.naive", "naive_chunk_hgrn")(x, x, chunk_size=T // 2)

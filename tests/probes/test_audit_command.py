@@ -26,7 +26,7 @@ CRASHING = """
 import os
 
 def attention(q, k, v):
-    if q.shape[-2] == 37:
+    if q.shape[-2] == 67:
         os.kill(os.getpid(), 11)
     return 0 * v
 """
@@ -87,6 +87,7 @@ def test_a_hang_ends_at_the_timeout(run):
     [
         ("attention = 3", [], "target: expected a function, got int attention"),
         ("other = 3", [], "target: expected attention in"),
+        ("import os; os._exit(7)", [], "to import, got: its process died (exit status 7)"),
         ("import nothing_of_this_name", [], "No module named 'nothing_of_this_name'"),
         (SOUND, ["--dtype", "int8"], "dtype: expected one of"),
         (SOUND, ["--library", "jax"], "library: expected numpy or torch, got jax"),

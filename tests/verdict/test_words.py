@@ -5,6 +5,7 @@ import pytest
 
 from tests.verdict.subjects import chunked_delta_rule, chunked_linear_attention
 from ttr_numerics import catalogue, check, exact, layers
+from ttr_numerics.pairs import pairing
 from ttr_numerics.problem import ProblemError
 from ttr_numerics.tasks import conditioned_keys, isotropic_unit_keys
 from ttr_numerics.verdict import Word
@@ -236,3 +237,48 @@ def test_a_ridge_of_another_shape_is_refused():
     a = inputs(dtype=np.float64)
     with pytest.raises(ProblemError, match="^ridge: expected a number or shape \\(2, 8\\)"):
         check(a["v"], "mesa", q=a["q"], k=a["k"], v=a["v"], ridge=np.ones((3, 8)))
+
+
+@pytest.mark.parametrize("name", ["mesa", "omega_rule", "longhorn", "original_mesa"])
+def test_a_partner_of_larger_rounding_is_still_equal_to_a_sound_output(name):
+    # Normal equations square the condition number, least squares do not: each side brings its own rounding.
+    row = pairing(name)
+    arrays = row.example(np.random.default_rng(3), T=40)
+    arrays["k"] = 2 * arrays["k"]
+    verdict = check(row.layer(**arrays).o, name, **arrays)
+    assert verdict.word is Word.ROUNDING
+    assert any(reason.startswith("equals its exact partner") for reason in verdict.reasons)
+
+
+@pytest.mark.parametrize("name", ["delta_rule", "bidirectional_softmax_attention", "ttt_mlp"])
+@pytest.mark.parametrize(("shift", "words"), [(1, "one token late"), (-1, "one token early")])
+def test_an_output_moved_in_time_is_named(name, shift, words):
+    arrays, o = example(pairing(name))
+    moved = np.roll(o, shift, axis=-2)
+    verdict = check(moved, name, **arrays)
+    assert verdict.word is Word.WRONG
+    assert words in verdict.reasons[0]
+
+
+def test_the_target_of_several_associations_a_token_knows_no_initial_state():
+    row = pairing("gated_delta_product")
+    arrays = row.example(np.random.default_rng(0), optional=True, T=12)
+    assert check(row.layer(**arrays).o, row.name, **arrays).word is Word.ROUNDING
+
+
+def test_first_layers_shared_by_all_heads_may_lack_the_batch_axes():
+    arrays, o = example(pairing("ttt_mlp"))
+    shared = arrays | {n: arrays[n][0] for n in ("W_1", "W_2")}
+    o = pairing("ttt_mlp").layer(**arrays | {n: np.stack([shared[n]] * 2) for n in ("W_1", "W_2")}).o
+    assert check(o, "ttt_mlp", **shared).word is Word.ROUNDING
+
+
+def test_a_format_that_overflows_in_the_layer_itself_decides_nothing():
+    row = pairing("original_mesa")
+    arrays = row.example(np.random.default_rng(0), T=16) | {"log_decay": np.full((2, 16), -20.0)}
+    single = {n: x.astype(np.float32) if isinstance(x, np.ndarray) else x for n, x in arrays.items()}
+    with np.errstate(all="ignore"):
+        o = row.layer(**single).o
+    verdict = check(o, row.name, **single)
+    assert not np.isfinite(o).all()
+    assert verdict.word is Word.INCONCLUSIVE

@@ -13,7 +13,7 @@ Objective = Callable[[Array, tuple[int, ...]], tuple[Array, Array]]  # (x, index
 
 
 def local_minimum(objective: Objective, start: Array, steps: int = 10000) -> Array:
-    """x (..., n) where `objective(x[index], index)` has stopped falling, from `start` (..., n).
+    """x (..., n) where `objective(x[index], index)` has stopped falling, or `steps` from `start` (..., n).
 
     Stops where the line search finds nothing lower: gradients are then of order √(u F) times the root of the largest
     curvature. Reference: Liu and Nocedal, Math. Program. 45 (1989) 503.

@@ -7,13 +7,14 @@ operands. Reference: Parker, Monte Carlo Arithmetic, 1997; Higham and Mary, SIAM
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
 
 from ttr_numerics.arrays.factor import solve_triangular_numpy
 
-__all__ = ["Nearest", "RoundedArray", "Rounding", "Stochastic", "rounded"]
+__all__ = ["Nearest", "RoundedArray", "Rounding", "Shortened", "Stochastic", "rounded"]
 
 
 class Rounding(Protocol):
@@ -57,6 +58,22 @@ class Nearest:
         return self.store(x)
 
 
+class Shortened(Nearest):
+    """Round to nearest with `bits` fewer bits than float64, in its exponent range, with exact accumulation.
+
+    x - (x - c) rounded for c = (2^bits + 1) x. Reference: Dekker, Numer. Math. 18 (1971) 224, section 5 (Veltkamp).
+    """
+
+    def __init__(self, bits: int) -> None:
+        self.multiplier = 2.0**bits + 1
+
+    def store(self, x: np.ndarray) -> np.ndarray:
+        """`x` rounded; what is infinite, or would overflow on the way, stays what it is."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            c = self.multiplier * x
+            return np.where(np.isfinite(c), c - (c - x), x)
+
+
 class Stochastic:
     """Each stored value gets a relative error uniform in [-u, u]; sums accumulate with unit roundoff u_sum ≤ u."""
 
@@ -65,8 +82,7 @@ class Stochastic:
 
     def __init__(self, u: float, u_sum: float, rng: np.random.Generator) -> None:
         self.u, self.u_sum, self.rng = u, u_sum, rng
-        # One pool of errors, read from a random place for every block: ten times faster than fresh draws.
-        self.pool = rng.uniform(-1.0, 1.0, self.POOL)
+        self.pool = _pool(self.POOL)
         self.renew()
 
     def renew(self) -> None:
@@ -122,6 +138,12 @@ class Stochastic:
     def factor(self, x: np.ndarray, scale: np.ndarray) -> np.ndarray:
         """x + u_sum scale δ."""
         return _blockwise(lambda x, scale: x + (self.u_sum * scale) * self.draws(x.size), self.BLOCK, x, scale)
+
+
+@cache
+def _pool(size: int) -> np.ndarray:
+    """Numbers uniform in [-1, 1], one table a process, read from a random place for every block: no fresh draws."""
+    return np.random.default_rng(size).uniform(-1.0, 1.0, size)
 
 
 def _blockwise(f: Callable[..., np.ndarray], block: int, *arrays: np.ndarray) -> np.ndarray:

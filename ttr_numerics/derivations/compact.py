@@ -80,6 +80,10 @@ def entmax_attention() -> Derivation:
     entropy = sympy.Symbol("p", positive=True)
     slope = sympy.diff((entropy - entropy**_15) / (_15 * (_15 - 1)), entropy)
     alike = [z + slope.subs(entropy, w) for z, w in zip(logits, p[_15], strict=True) if w != 0]
+    order, x, pair = sympy.Symbol("a", positive=True), real("x", 1), real("k", 2, 1)
+    weights = layers.softmax_attention(np.stack([x, x]), pair, matrix(np.eye(2, dtype=int))).o[1]
+    shannon = sympy.diff(-entropy * sympy.log(entropy), entropy)
+    balanced = [z + shannon.subs(entropy, w) for z, w in zip(pair @ x, weights, strict=True)]
     own = sympy.sqrt(q[2] @ q[2] + 1 - 2 * _threshold(p[2], logits, 1))
     epanechnikov = exact.kernel_smoother(q[2:], k, v, kernel=kernels.SymmetricBeta(1, own))
     return Derivation(
@@ -92,6 +96,18 @@ def entmax_attention() -> Derivation:
                 "z_i + dH/dp_i",
                 matrix([alike[1:]]),
                 matrix([alike[:1] * (len(alike) - 1)]),
+            ),
+            Equation(
+                "a -> 1 makes that Shannon's entropy: softmax attention",
+                "lim H_a",
+                matrix([[sympy.limit((entropy - entropy**order) / (order * (order - 1)), order, 1)]]),
+                matrix([[-entropy * sympy.log(entropy)]]),
+            ),
+            Equation(
+                "whose stationarity condition the weights of softmax attention meet (two keys)",
+                "z_i + dH/dp_i",
+                matrix([balanced[:1]]),
+                matrix([balanced[1:]]),
             ),
             Equation("a = 2, keys of norm one: Nadaraya-Watson, Epanechnikov, h_t", "o_3", o[2][2:], epanechnikov),
             _inner_product_is_a_distance(),

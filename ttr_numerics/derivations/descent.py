@@ -12,6 +12,7 @@ from ttr_numerics.derivations.derivation import Derivation, Equation
 from ttr_numerics.derivations.symbols import matrix, negative, positive, real, step_from, symbolic
 from ttr_numerics.exact import losses
 from ttr_numerics.exact.descent import Motion
+from ttr_numerics.layers import chunked
 from ttr_numerics.layers.omega import NewtonSchulz, Windowed
 from ttr_numerics.layers.ttt import MiniBatch
 from ttr_numerics.layers.ttt_mlp import gelu, gelu_slope
@@ -56,6 +57,12 @@ def ttt_linear() -> Derivation:
             ),
             Equation("a mini-batch cut in two gives the same", "o_2", tail.o, layer.o[1:]),
             Equation("the outputs are one sweep of simultaneous corrections (T = 3, d_k = 1)", "o", ragged.o, sweep.o),
+            Equation(
+                "the chunk-parallel form is the recursion (T = 3, d_k = 1)",
+                "o",
+                chunked.ttt_linear(q3, k3, v3, eta=positive("n", 3), batch=2, initial_state=MiniBatch(s3, s3, 0)).o,
+                ragged.o,
+            ),
         ),
     )
 
@@ -143,6 +150,8 @@ def titans() -> Derivation:
         log_decay=g,
         initial_state=Motion(M0[ONE], U0[ONE]),
     )
+    begun = Momentum(M0[ONE], U0[ONE])
+    parallel = chunked.titans(q[:, ONE], k[:, ONE], v, **gates, initial_state=begun, chunk=2)
     plain = layers.titans(q, k, v, theta=theta, log_momentum=NEVER, log_decay=ALWAYS, initial_state=Momentum(M0, U0))
     return Derivation(
         "l_t(M) = |v_t - k_t M|^2 (no 1/2), heavy-ball velocity, gradient at the undecayed M_{t-1}",
@@ -154,6 +163,7 @@ def titans() -> Derivation:
                 sympy.exp(g[0]) * M0 + sympy.exp(m[0]) * U0 + step,
             ),
             Equation("the outputs are one heavy-ball sweep in the Gram matrix (d_k = 1)", "o", layer.o, sweep.o),
+            Equation("the chunk-parallel form is the recursion (d_k = 1)", "o", parallel.o, layer.o),
             Equation(
                 "without momentum and leak it is the delta rule of step 2 h",
                 "o",

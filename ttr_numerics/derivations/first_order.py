@@ -13,6 +13,9 @@ from ttr_numerics.layers import chunked
 __all__ = ["comba", "delta_rule", "erase_write_delta_rule", "gated_delta_rule"]
 
 
+_CHUNKED = "the chunk-parallel form is the recursion"
+
+
 def delta_rule() -> Derivation:
     """ℓ_t(S) = ½ ‖v_t - k_t S‖², S_t = S_{t-1} - β_t ∇ℓ_t(S_{t-1})."""
     q, k, v, S0 = symbolic()
@@ -26,6 +29,9 @@ def delta_rule() -> Derivation:
         (
             Equation("one token is a gradient step", "S_1", one, step_from(_newest(k, v), S0, beta[0])),
             Equation("the outputs are one relaxed Kaczmarz (SOR) sweep", "o", layer.o, sweep.o),
+            Equation(
+                _CHUNKED, "o", _in_chunks(chunked.delta_rule, q, k, v, {"beta": beta, "initial_state": S0}), layer.o
+            ),
             Equation("b_t = 1/|k_t|^2 interpolates the newest pair", "k_2 S_2", k[1:] @ projected, v[1:]),
         ),
     )
@@ -39,8 +45,13 @@ def gated_delta_rule() -> Derivation:
     layer = layers.gated_delta_rule(q, k, v, beta=beta, log_decay=g, initial_state=S0)
     sweep = exact.kaczmarz_prefixes(q, k, v, beta=beta, log_decay=g, initial_state=S0)
     open_gate = layers.gated_delta_rule(q, k, v, beta=beta, log_decay=matrix([0, 0]), initial_state=S0)
-    channels = np.repeat(g[:, None], 2, axis=1)
-    equal = layers.gated_delta_rule(q, k, v, beta=beta, log_decay=channels, initial_state=S0)
+    equal = layers.gated_delta_rule(q, k, v, beta=beta, log_decay=np.repeat(g[:, None], 2, axis=1), initial_state=S0)
+    gates = {"beta": beta, "log_decay": negative("h", 2, 2), "initial_state": S0}
+    kimi = layers.gated_delta_rule(q, k, v, **gates)
+    aged = np.diag([sympy.exp(x) for x in gates["log_decay"][1]])
+    before = layers.gated_delta_rule(
+        q[:1], k[:1], v[:1], **{n: x[:1] for n, x in gates.items() if n != "initial_state"}, initial_state=S0
+    ).state
     return Derivation(
         "l_t(S) = 1/2 |v_t - k_t S|^2, one gradient step of size b_t a token, taken at exp(g_t) S_{t-1}",
         (
@@ -58,6 +69,19 @@ def gated_delta_rule() -> Derivation:
                 layers.delta_rule(q, k, v, beta=beta, initial_state=S0).o,
             ),
             Equation("equal channel gates are a scalar gate", "o", equal.o, layer.o),
+            Equation(
+                "with a gate a channel (Kimi delta attention) a token is a gradient step at diag(exp h_t) S_{t-1}",
+                "S_2",
+                kimi.state,
+                step_from(_newest(k[1:], v[1:]), aged @ before, beta[1]),
+            ),
+            Equation(
+                "and the outputs are the sweep on keys aged channel by channel",
+                "o",
+                kimi.o,
+                exact.kaczmarz_prefixes(q, k, v, **gates).o,
+            ),
+            Equation(_CHUNKED, "o", _in_chunks(chunked.gated_delta_rule, q, k, v, gates), kimi.o),
         ),
     )
 
@@ -80,7 +104,7 @@ def erase_write_delta_rule() -> Derivation:
         (
             Equation("the outputs are one Kaczmarz sweep with a mismatched adjoint", "o", layer.o, sweep.o),
             Equation(
-                "the chunk-parallel form is the recursion",
+                _CHUNKED,
                 "o",
                 _in_chunks(chunked.erase_write_delta_rule, q, k, v, gates),
                 layer.o,
@@ -123,9 +147,7 @@ def comba() -> Derivation:
                 step_from(_newest(k, v), S0, beta[0]) - S0,
             ),
             Equation("the outputs are one Kaczmarz sweep with a mismatched adjoint", "o", layer.o, sweep.o),
-            Equation(
-                "the chunk-parallel form is the recursion", "o", _in_chunks(chunked.comba, q, k, v, gates), layer.o
-            ),
+            Equation(_CHUNKED, "o", _in_chunks(chunked.comba, q, k, v, gates), layer.o),
             Equation(
                 "p_t = exp(g_t) k_t is the gated delta rule",
                 "o",

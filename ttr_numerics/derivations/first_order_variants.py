@@ -128,6 +128,9 @@ def generalized_delta_rule() -> Derivation:
     erased = layers.generalized_delta_rule(
         q, k, beta[:, None] * v, a=-beta[:, None] * _exp(g) * k, b=k, log_decay=g, initial_state=S0
     )
+    eta = positive("n", 2, 2)
+    removed = {"a": -k[:1], "b": (eta * k)[:1], "log_decay": g[:1], "initial_state": S0}
+    rwkv7 = layers.generalized_delta_rule(q[:1], (eta * k)[:1], v[:1], **removed).state
     added = layers.gated_linear_attention(q, k, v, log_decay=g, initial_state=S0)
     unfed = layers.generalized_delta_rule(q, k, v, **gates | {"b": matrix(np.zeros((2, 2), dtype=int))})
     return Derivation(
@@ -138,6 +141,12 @@ def generalized_delta_rule() -> Derivation:
             Equation(_CHUNKED, "o", chunked.generalized_delta_rule(q[:, :1], k[:, :1], v, **first, chunk=2).o, small.o),
             Equation("b = 0 is gated linear attention", "o", unfed.o, added.o),
             Equation("b = k, a = -c exp(g) k, v scaled by c is the gated delta rule", "o", erased.o, gated.o),
+            Equation(
+                "RWKV-7 (a = -k, b = n k) writing n k is a step of size n a channel at S_0, leak after the error",
+                "S_1",
+                rwkv7 - np.diag(_exp(g[0])) @ S0,
+                step_from(_loss(k[:1], v[:1]), S0, eta[0][:, None]) - S0,
+            ),
         ),
     )
 
@@ -149,6 +158,7 @@ def kaczmarz_delta_rule() -> Derivation:
     layer = layers.kaczmarz_delta_rule(q, k, v, step=step, log_decay=g, initial_state=S0)
     one = layers.kaczmarz_delta_rule(q[:1], k[:1], v[:1], step=step[:1], log_decay=g[:1], initial_state=S0).state
     sweep = exact.kaczmarz_prefixes(q, k, v, beta=step / np.sum(k**2, axis=-1), log_decay=g, initial_state=S0)
+    parallel = chunked.kaczmarz_delta_rule(q, k, v, step=step, log_decay=g, initial_state=S0, chunk=2)
     whole = layers.kaczmarz_delta_rule(q, k, v, step=matrix([1, 1]), log_decay=g, initial_state=S0)
     size = step[0] / sum(k[0] ** 2)
     return Derivation(
@@ -158,6 +168,7 @@ def kaczmarz_delta_rule() -> Derivation:
                 "one token is a gradient step", "S_1", one, step_from(_loss(k[:1], v[:1]), sympy.exp(g[0]) * S0, size)
             ),
             Equation("the outputs are one relaxed Kaczmarz sweep on aged keys", "o", layer.o, sweep.o),
+            Equation(_CHUNKED, "o", parallel.o, layer.o),
             Equation("n_t = 1 interpolates the newest pair", "k_2 S_2", k[1:] @ whole.state, v[1:]),
         ),
     )

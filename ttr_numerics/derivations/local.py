@@ -32,6 +32,8 @@ def kernel_ridge_attention() -> Derivation:
 
     once = sympy.Matrix(gram + ridge * np.eye(2, dtype=int)).cholesky(hermitian=False)
     whole = exact.kernel_ridge_prefixes(q, k, v, kernel=kernels.Exponential(), ridge=ridge.item())
+    big = sympy.Symbol("L", positive=True)
+    wide = layers.kernel_ridge_attention(q, k, v, ridge=matrix(big)).o
     linear = layers.kernel_ridge_attention(q, k, v, ridge=ridge, kernel=kernels.Linear())
     return Derivation(
         "J_t(a) = 1/2 sum_{i<=t} |v_i - K_i a|^2 + 1/2 r tr(a'Ka), K = exp(k_i.k_j), minimised",
@@ -39,6 +41,12 @@ def kernel_ridge_attention() -> Derivation:
             Equation("the factor that grew by rows is the Cholesky factor", "L_2", layer.state.L, np.array(once)),
             Equation("the gradient of J vanishes at L'^-1 Z", "a - grad J(a)", step_from(objective, dual), dual),
             Equation("every output is kernel ridge regression of its prefix", "o", layer.o, whole.o),
+            Equation(
+                "an infinite ridge is exponential attention, scaled",
+                "lim r o",
+                limit(big * wide, big, sympy.oo),
+                layers.exponential_attention(q, k, v).o,
+            ),
             Equation(
                 "the linear kernel is ridge regression", "o", linear.o, layers.mesa(q, k, v, ridge=ridge.reshape(1)).o
             ),
@@ -94,6 +102,7 @@ def local_linear_attention() -> Derivation:
     at = np.concatenate([o[1:], matrix([[slope]])])
     moved = step_from(lambda x: objective(x[:1], x[1:]), at)
     far = sympy.Symbol("L", positive=True)
+    k_mean, v_mean = (np.sum(x, axis=0, keepdims=True) / sympy.Integer(2) for x in (k, v))
     return Derivation(
         "J_t(c, W) = 1/2 sum_{i<=t} exp(q_t.k_i) |v_i - c - (k_i - q_t) W|^2 + 1/2 r |W|^2, minimised",
         (
@@ -106,6 +115,12 @@ def local_linear_attention() -> Derivation:
                 "o",
                 layers.local_linear_attention(q, k, 0 * v + 1, ridge=ridge).o,
                 0 * v + 1,
+            ),
+            Equation(
+                "equal weights (query 0) are global ridge regression on the centred keys",
+                "o_2",
+                layers.local_linear_attention(0 * q, k, v, ridge=ridge).o[1:],
+                v_mean - k_mean @ exact.ridge_dual(k - k_mean, v - v_mean, ridge=ridge.item()),
             ),
             Equation(
                 "an infinite ridge is softmax attention",

@@ -17,6 +17,7 @@ from ttr_numerics.exact.kaczmarz import kaczmarz_prefixes, mismatched_kaczmarz_p
 from ttr_numerics.exact.kernel_ridge import kernel_ridge_prefixes
 from ttr_numerics.exact.kernel_sum import kernel_sum_prefixes
 from ttr_numerics.exact.krylov import galerkin_prefixes
+from ttr_numerics.exact.layer_norm import layer_norm_least_squares
 from ttr_numerics.exact.least_norm import LeastNorm, least_norm
 from ttr_numerics.exact.local_polynomial import local_polynomial, local_polynomial_prefixes
 from ttr_numerics.exact.m_estimate import MEstimate, m_estimate
@@ -36,6 +37,7 @@ from ttr_numerics.exact.recursive import (
 from ttr_numerics.exact.ridge import Ridge, ridge, ridge_dual
 from ttr_numerics.exact.ridge_prefixes import choose_ridge_prefixes, ridge_prefixes
 from ttr_numerics.exact.signed_smoother import signed_smoother_prefixes
+from ttr_numerics.exact.simplex import SimplexLeastSquares, simplex_least_squares
 from ttr_numerics.exact.smoother import WeightedCache, kernel_smoother, kernel_smoother_prefixes
 from ttr_numerics.exact.square_root import (
     SquareRoot,
@@ -58,6 +60,7 @@ __all__ = [
     "MEstimate",
     "Recursion",
     "Ridge",
+    "SimplexLeastSquares",
     "Softmax",
     "SquareRoot",
     "WeightedCache",
@@ -78,6 +81,7 @@ __all__ = [
     "kernel_smoother_prefixes",
     "kernel_sum_prefixes",
     "kernels",
+    "layer_norm_least_squares",
     "least_norm",
     "local_polynomial",
     "local_polynomial_prefixes",
@@ -106,6 +110,7 @@ __all__ = [
     "ridge_prefixes_by_moments",
     "ridge_prefixes_by_square_root",
     "signed_smoother_prefixes",
+    "simplex_least_squares",
     "state_feedback_prefixes",
     "tangent_kernel_ridge_prefixes",
     "tsallis_smoother_prefixes",

@@ -18,7 +18,7 @@ def correlation_prefixes(
     key channels, which is not a sample weight). Reference: arXiv 2501.12352, section 3.1.
     """
     check_sequence(q, k, v)
-    check_solvable(q=q, k=k, v=v, initial_state=initial_state)
+    check_solvable(q=q, k=k, v=v, log_decay=log_decay, initial_state=initial_state)
     xp, ageing = namespace(q), Ageing(log_decay, q)
     S0 = initial_matrix(initial_state, q, v)
     o = ageing.products(q, k) @ v + (ageing.start * q) @ S0

@@ -1,7 +1,15 @@
 """Correlation memories with exponential weights, divided by their normaliser where that exceeds one."""
 
 from ttr_numerics.arrays import Array, concat, namespace, row_maximum, smallest_positive
-from ttr_numerics.axes import NormalisedMemory, Output, check_sequence, initial_array, initial_matrix, per_token
+from ttr_numerics.axes import (
+    NormalisedMemory,
+    Output,
+    check_sequence,
+    initial_array,
+    initial_matrix,
+    initial_parts,
+    per_token,
+)
 from ttr_numerics.exact.inputs import check_solvable
 from ttr_numerics.exact.weights import log_ages
 
@@ -72,6 +80,7 @@ def _rows_of(initial: NormalisedMemory | None, q: Array, v: Array) -> Normalised
     if initial is None:
         m = -namespace(q).inf * namespace(q).ones_like(initial_array(None, (*batch, 1, 1), q))
         return NormalisedMemory(initial_matrix(None, q, v), initial_array(None, (*batch, 1, d_k), q), m)
+    initial = initial_parts(initial, NormalisedMemory)
     C = initial_matrix(initial.C, q, v, "initial_state.C")
     n = initial_array(initial.n, (*batch, d_k), q, "initial_state.n")
     return NormalisedMemory(C, n[..., None, :], initial_array(initial.m, batch, q, "initial_state.m")[..., None, None])

@@ -43,7 +43,8 @@ def descent_prefixes(
     Reference: Hackbusch, Iterative Solution of Large Sparse Systems, sections 3.3 and 5.6.
     """
     check_sequence(q, k, v)
-    check_solvable(q=q, k=k, v=v, inner=inner, outer=outer, weights=weights)
+    gates = {"log_momentum": log_momentum, "log_decay": log_decay}
+    check_solvable(q=q, k=k, v=v, inner=inner, outer=outer, weights=weights, **gates)
     path = _Path(q, inner, outer, log_momentum, log_decay)
     S0, U0 = (initial_matrix(x, q, v) for x in initial_state or (None, None))
     keys, values = _windows(k, window), _windows(v, window)

@@ -8,7 +8,11 @@ __all__ = ["check_rows", "check_solvable"]
 def check_solvable(**arrays: Array | None) -> None:
     """Raise ValueError naming the first array that is of lower precision than float32, or not finite, and where."""
     for name, x in arrays.items():
-        if x is None or x.dtype == object:
+        if x is None:
+            continue
+        if not hasattr(x, "dtype"):
+            raise ValueError(f"{name}: expected an array, got {type(x).__name__}")
+        if x.dtype == object:
             continue
         xp = namespace(x)
         if not xp.isdtype(x.dtype, "real floating") or xp.finfo(x.dtype).bits < 32:

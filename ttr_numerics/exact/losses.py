@@ -1,14 +1,14 @@
 """Losses of a prediction z for a value v, rows (..., T, d_v), as frozen objects.
 
 `influence(z, v)` is -∂ℓ/∂z, `weight(e)` the factor of the error with ψ(e) = weight(e) e, by which least squares is
-reweighted, `total(e)` the sum of ℓ over the rows; `rows(part)` is the loss of some tokens.
+reweighted, `values(e)` ℓ row by row or entry by entry and `total(e)` its sum; `rows(part)` is the loss of some tokens.
 """
 
 from dataclasses import dataclass
 
 from ttr_numerics.arrays import Array, eye, namespace
 
-__all__ = ["EntrywiseHuber", "Huber", "LayerNormSquares", "Power", "Squares"]
+__all__ = ["EntrywiseHuber", "Huber", "LayerNormSquares", "Power", "Squares", "Weighted"]
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,13 @@ class _Loss:
 
     def weight(self, e: Array) -> Array:
         raise NotImplementedError
+
+    def values(self, e: Array) -> Array:
+        raise NotImplementedError
+
+    def total(self, e: Array) -> Array:
+        """Σ ℓ over the rows of e (...)."""
+        return _sum(self.values(e))
 
     def influence(self, z: Array, v: Array) -> Array:
         """ψ(v - z) = weight(e) e."""
@@ -40,9 +47,9 @@ class Squares(_Loss):
         """1."""
         return namespace(e).ones_like(e)
 
-    def total(self, e: Array) -> Array:
-        """Σ ½‖e_i‖²."""
-        return _sum(e * e) / 2
+    def values(self, e: Array) -> Array:
+        """½e_j²."""
+        return e * e / 2
 
 
 @dataclass(frozen=True)
@@ -62,10 +69,10 @@ class Huber(_Loss):
         delta = self.delta + xp.zeros_like(size)
         return delta / xp.maximum(size, delta)
 
-    def total(self, e: Array) -> Array:
-        """Σ ℓ(e_i)."""
+    def values(self, e: Array) -> Array:
+        """ℓ(e) from ‖e‖."""
         xp, size = namespace(e), self.size(e)
-        return _sum(xp.where(size <= self.delta, size * size / 2, self.delta * (size - self.delta / 2)))
+        return xp.where(size <= self.delta, size * size / 2, self.delta * (size - self.delta / 2))
 
     def rows(self, part: slice) -> "Huber":
         """The loss with the thresholds of some tokens."""
@@ -97,9 +104,34 @@ class Power(_Loss):
         xp, size = namespace(e), namespace(e).abs(e)
         return xp.where(size == 0, xp.zeros_like(e), xp.where(size == 0, xp.ones_like(e), size) ** (self.p - 2))
 
-    def total(self, e: Array) -> Array:
-        """Σ|e_ij|^p/p."""
-        return _sum(namespace(e).abs(e) ** self.p) / self.p
+    def values(self, e: Array) -> Array:
+        """|e_j|^p/p."""
+        return namespace(e).abs(e) ** self.p / self.p
+
+
+@dataclass(frozen=True)
+class Weighted(_Loss):
+    """γ_i ℓ(e_i): the `loss` of every token times its weight γ (..., T, 1), at least 0."""
+
+    loss: _Loss
+    gamma: Array
+
+    @property
+    def damping(self) -> float:
+        """That of the loss itself."""
+        return self.loss.damping
+
+    def weight(self, e: Array) -> Array:
+        """γ times the weight of the loss."""
+        return self.gamma * self.loss.weight(e)
+
+    def values(self, e: Array) -> Array:
+        """γ ℓ(e)."""
+        return self.gamma * self.loss.values(e)
+
+    def rows(self, part: slice) -> "Weighted":
+        """The loss of some tokens with their weights."""
+        return Weighted(self.loss.rows(part), self.gamma[..., part, :])
 
 
 @dataclass(frozen=True)
@@ -110,15 +142,23 @@ class LayerNormSquares:
     shift: Array
     epsilon: float
 
+    def predicted(self, z: Array) -> Array:
+        """LN(z)."""
+        return self.gain * self._standardised(z)[0] + self.shift
+
     def influence(self, z: Array, v: Array) -> Array:
         """(v - LN(z)) diag(gain) J, J = (dP - ẑ'ẑ)/(dσ) the Jacobian of ẑ = zP/σ as a matrix, dP = dI - 1."""
+        unit, sigma, dP = self._standardised(z)
+        jacobian = (dP - unit[..., :, None] * unit[..., None, :]) / (z.shape[-1] * sigma[..., None])
+        error = self.gain * (v - self.gain * unit - self.shift)
+        return (error[..., None, :] @ jacobian)[..., 0, :]
+
+    def _standardised(self, z: Array) -> tuple[Array, Array, Array]:
+        """ẑ, σ and dP."""
         xp, d = namespace(z), z.shape[-1]
         dP = d * eye(z, d) - xp.ones_like(eye(z, d))
         sigma = xp.sqrt(xp.sum((z @ dP) * z, axis=-1, keepdims=True) / d**2 + self.epsilon)
-        unit = (z @ dP) / (d * sigma)
-        jacobian = (dP - unit[..., :, None] * unit[..., None, :]) / (d * sigma[..., None])
-        error = self.gain * (v - self.gain * unit - self.shift)
-        return (error[..., None, :] @ jacobian)[..., 0, :]
+        return (z @ dP) / (d * sigma), sigma, dP
 
     def rows(self, part: slice) -> "LayerNormSquares":
         """The loss itself."""

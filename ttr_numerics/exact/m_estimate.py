@@ -5,7 +5,7 @@ from typing import Any
 
 from ttr_numerics.arrays import Array, LinAlgError, name_slices, namespace
 from ttr_numerics.exact.inputs import check_rows, check_solvable
-from ttr_numerics.exact.losses import Power
+from ttr_numerics.exact.losses import Weighted
 from ttr_numerics.exact.ridge import ridge
 
 __all__ = ["MEstimate", "m_estimate"]
@@ -33,8 +33,9 @@ def m_estimate(K: Array, V: Array, loss: Any, steps: int = 2000) -> MEstimate:
     """
     check_solvable(K=K, V=V)
     check_rows(K, V)
-    if isinstance(loss, Power) and not loss.p > 1:
-        raise ValueError(f"loss: expected a power above 1, got {loss.p}; p = 1 is a linear programme")
+    power = getattr(loss.loss if isinstance(loss, Weighted) else loss, "p", 2)
+    if not power > 1:
+        raise ValueError(f"loss: expected a power above 1, got {power}; p = 1 is a linear programme")
     xp, S = namespace(K), ridge(K, V).S
     objective, slack = loss.total(V - K @ S), V.shape[-2] * V.shape[-1] * float(xp.finfo(K.dtype).eps)
     for step in range(steps + 1):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ttr_numerics.arrays import Array, namespace
-from ttr_numerics.axes import Moments, Output, check_sequence, initial_matrix, per_token, row_ridge
+from ttr_numerics.axes import Moments, Output, check_sequence, initial_matrix, initial_parts, per_token, row_ridge
 from ttr_numerics.exact.inputs import check_solvable
 from ttr_numerics.recurrence import Rows, chunk_parallel
 
@@ -80,6 +80,7 @@ def initial_moments(initial: Moments | None, q: Array, v: Array) -> Moments:
     """The moments before the first token, zero by default."""
     if initial is None:
         return Moments(initial_matrix(None, q, q), initial_matrix(None, q, v))
+    initial = initial_parts(initial, Moments)
     check_solvable(**{"initial_state.H": initial.H, "initial_state.G": initial.G})
     return Moments(
         initial_matrix(initial.H, q, q, "initial_state.H"), initial_matrix(initial.G, q, v, "initial_state.G")

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from ttr_numerics.arrays import Array, LinAlgError, concat, name_slices, namespace, positions, row_maximum, zeros
-from ttr_numerics.axes import Cache, Output, WeightedCache, check_sequence, extended, per_token
+from ttr_numerics.axes import Cache, Output, WeightedCache, check_sequence, extended, initial_parts, per_token
 from ttr_numerics.exact.blocks import Block, query_blocks
 from ttr_numerics.exact.inputs import check_solvable
 from ttr_numerics.exact.kernels import Gaussian
@@ -67,6 +67,7 @@ def weighted_cache(
     weights = weights if log_weights is None else weights + per_token("log_weights", log_weights, q)[..., 0]
     if initial_state is None:
         return WeightedCache(k, v, weights)
+    initial_state = initial_parts(initial_state, WeightedCache)
     keys, values = extended(Cache(initial_state.k, initial_state.v), k, v)
     if tuple(initial_state.log_weights.shape) != tuple(initial_state.k.shape[:-1]):
         expected, got = (tuple(x.shape) for x in (initial_state.k[..., 0], initial_state.log_weights))

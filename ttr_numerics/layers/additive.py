@@ -5,7 +5,7 @@ same memory of the constant 1 it is a weighted mean of values instead, an exact 
 """
 
 from ttr_numerics.arrays import Array, concat, namespace
-from ttr_numerics.axes import Output, Sums, check_sequence, initial_array, initial_matrix, per_token
+from ttr_numerics.axes import Output, Sums, check_sequence, initial_array, initial_matrix, initial_parts, per_token
 from ttr_numerics.recurrence import sequential
 
 __all__ = [
@@ -64,6 +64,7 @@ def initial_sums(initial: Sums | None, q: Array, v: Array) -> Array:
     """[S_0, z_0] (..., d_k, d_v + 1): `initial` after a shape check, zero if None."""
     if initial is None:
         return initial_matrix(None, q, with_ones(v))
+    initial = initial_parts(initial, Sums)
     S = initial_matrix(initial.S, q, v, "initial_state.S")
     z = initial_array(initial.z, (*q.shape[:-2], q.shape[-1]), q, "initial_state.z")
     return concat([S, z[..., None]], -1)

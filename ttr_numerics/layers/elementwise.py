@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from ttr_numerics.arrays import Array, namespace, stabiliser
-from ttr_numerics.axes import Output, WeightedMean, check_sequence, initial_array, per_head, per_token
+from ttr_numerics.axes import Output, WeightedMean, check_sequence, initial_array, initial_parts, per_head, per_token
 from ttr_numerics.recurrence import sequential
 
 __all__ = ["check_channels", "hgrn", "initial_mean", "joined", "rg_lru", "rwkv4"]
@@ -72,7 +72,7 @@ def initial_mean(state: WeightedMean | None, q: Array) -> WeightedMean:
     if state is None:
         nothing = initial_array(None, shape, q)
         state = WeightedMean(nothing, nothing, -namespace(q).inf * namespace(q).ones_like(nothing))
-    parts = zip(state._fields, state, strict=True)
+    parts = zip(WeightedMean._fields, initial_parts(state, WeightedMean), strict=True)
     return WeightedMean(*(initial_array(x, shape, q, f"initial_state.{name}")[..., None, :] for name, x in parts))
 
 

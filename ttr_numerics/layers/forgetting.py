@@ -5,7 +5,7 @@ loses no digits, and -inf (a reset) is no NaN.
 """
 
 from ttr_numerics.arrays import Array, concat, namespace, positions, zeros
-from ttr_numerics.axes import Cache, Output, WeightedCache, check_sequence, extended, per_token
+from ttr_numerics.axes import Cache, Output, WeightedCache, check_sequence, extended, initial_parts, per_token
 from ttr_numerics.layers.blocks import Block, causal
 from ttr_numerics.layers.softmax import attend
 
@@ -22,8 +22,8 @@ def forgetting_attention(
     """
     check_sequence(q, k, v)
     gates = per_token("log_decay", log_decay, q)[..., 0] + zeros(q, tuple(q.shape[:-1]))
-    cache = extended(None if initial_state is None else Cache(initial_state.k, initial_state.v), k, v)
     faded = _initial(initial_state, q)
+    cache = extended(None if initial_state is None else Cache(initial_state.k, initial_state.v), k, v)
     n = faded.shape[-1]
 
     def bias(block: Block) -> Array:
@@ -41,6 +41,7 @@ def _initial(state: WeightedCache | None, q: Array) -> Array:
     """D_0 (..., n) of the keys of an initial state, after a check."""
     if state is None:
         return zeros(q, (*q.shape[:-2], 0))
+    state = initial_parts(state, WeightedCache)
     expected = tuple(state.k.shape[:-1])
     if tuple(state.log_weights.shape) != expected:
         raise ValueError(f"initial_state.log_weights: expected shape {expected}, got {tuple(state.log_weights.shape)}")

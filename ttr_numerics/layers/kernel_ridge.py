@@ -18,7 +18,7 @@ from ttr_numerics.arrays import (
     namespace,
     solve_posdef,
 )
-from ttr_numerics.axes import KernelFactor, Output, check_sequence, initial_array, row_ridge
+from ttr_numerics.axes import KernelFactor, Output, check_sequence, initial_array, initial_parts, row_ridge
 from ttr_numerics.recurrence import sequential
 
 __all__ = ["intention", "kernel_ridge_attention"]
@@ -90,7 +90,7 @@ def _root(square: Array, own: Array, n: int) -> Array:
 
 
 def _initial(state: KernelFactor | None, k: Array, v: Array) -> KernelFactor:
-    given = (None, None, None) if state is None else tuple(state)
+    given = (None, None, None) if state is None else initial_parts(state, KernelFactor)
     n = 0 if state is None else state.k.shape[-2]
     shapes = (n, k.shape[-1]), (n, n), (n, v.shape[-1])
     names = (f"initial_state.{name}" for name in KernelFactor._fields)

@@ -6,7 +6,7 @@ H_t = γ_t H_{t-1} + β_t k_t'k_t;   G_t = γ_t G_{t-1} + β_t k_t'v_t;   o_t = 
 from typing import Any
 
 from ttr_numerics.arrays import Array, diagonal_matrix, namespace, solve_posdef
-from ttr_numerics.axes import Moments, Output, check_sequence, initial_matrix, per_token, row_ridge
+from ttr_numerics.axes import Moments, Output, check_sequence, initial_matrix, initial_parts, per_token, row_ridge
 from ttr_numerics.recurrence import sequential
 
 __all__ = ["gate_and_weight", "initial_moments", "mesa", "remember"]
@@ -57,4 +57,5 @@ def initial_moments(state: Moments | None, q: Array, v: Array) -> Moments:
     """The moments before the first token: `state` after a shape check, zero if None."""
     if state is None:
         return Moments(initial_matrix(None, q, q), initial_matrix(None, q, v))
+    state = initial_parts(state, Moments)
     return Moments(initial_matrix(state.H, q, q, "initial_state.H"), initial_matrix(state.G, q, v, "initial_state.G"))

@@ -4,7 +4,15 @@ With weights w_i^(t) = exp(log_input_i + Σ_{i<s≤t} log_forget_s):  h_t = Σ w
 """
 
 from ttr_numerics.arrays import Array, namespace, smallest_positive, stabiliser
-from ttr_numerics.axes import NormalisedMemory, Output, check_sequence, initial_array, initial_matrix, per_token
+from ttr_numerics.axes import (
+    NormalisedMemory,
+    Output,
+    check_sequence,
+    initial_array,
+    initial_matrix,
+    initial_parts,
+    per_token,
+)
 from ttr_numerics.recurrence import sequential
 
 __all__ = ["finite", "initial_memory", "mlstm", "normalised"]
@@ -39,6 +47,7 @@ def initial_memory(state: NormalisedMemory | None, q: Array, v: Array) -> Normal
     if state is None:
         nothing = -namespace(q).inf * namespace(q).ones_like(initial_array(None, (*batch, 1, 1), q))
         return NormalisedMemory(initial_matrix(None, q, v), initial_array(None, (*batch, 1, d_k), q), nothing)
+    state = initial_parts(state, NormalisedMemory)
     C = initial_matrix(state.C, q, v, "initial_state.C")
     n = initial_array(state.n, (*batch, d_k), q, "initial_state.n")
     return NormalisedMemory(C, n[..., None, :], initial_array(state.m, batch, q, "initial_state.m")[..., None, None])

@@ -1,7 +1,7 @@
 """The delta rule with heavy-ball momentum: the state moves by a velocity that remembers earlier steps."""
 
 from ttr_numerics.arrays import Array, namespace
-from ttr_numerics.axes import Momentum, Output, check_sequence, initial_matrix, per_token
+from ttr_numerics.axes import Momentum, Output, check_sequence, initial_matrix, initial_parts, per_token
 from ttr_numerics.recurrence import sequential
 
 __all__ = ["initial_momentum", "momentum_delta_rule"]
@@ -32,7 +32,7 @@ def momentum_delta_rule(
 
 def initial_momentum(state: Momentum | None, q: Array, v: Array) -> Momentum:
     """The state to begin with: `state` after a check, at rest at zero if None."""
-    S, U = (None, None) if state is None else state
+    S, U = (None, None) if state is None else initial_parts(state, Momentum)
     return Momentum(initial_matrix(S, q, v, "initial_state.S"), initial_matrix(U, q, v, "initial_state.U"))
 
 

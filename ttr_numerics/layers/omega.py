@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ttr_numerics.arrays import Array, concat, namespace, zeros
-from ttr_numerics.axes import Output, check_sequence, initial_matrix, per_token
+from ttr_numerics.axes import Output, check_sequence, initial_array, initial_matrix, initial_parts, per_token
 from ttr_numerics.recurrence import sequential
 
 __all__ = ["NewtonSchulz", "Windowed", "omega_rule"]
@@ -97,5 +97,9 @@ def _initial(state: Windowed | None, q: Array, v: Array) -> Windowed:
     if state is None:
         empty = [zeros(q, (*q.shape[:-2], 0, d)) for d in (q.shape[-1], v.shape[-1], 1)]
         return Windowed(initial_matrix(None, q, v), initial_matrix(None, q, v), *empty)
+    state = initial_parts(state, Windowed)
     M, U = initial_matrix(state.M, q, v, "initial_state.M"), initial_matrix(state.U, q, v, "initial_state.U")
-    return Windowed(M, U, state.k, state.v, state.weights)
+    shape = *q.shape[:-2], *state.k.shape[-2:-1]
+    widths = (("k", q.shape[-1]), ("v", v.shape[-1]), ("weights", 1))
+    rows = [initial_array(getattr(state, name), (*shape, d), q, f"initial_state.{name}") for name, d in widths]
+    return Windowed(M, U, *rows)

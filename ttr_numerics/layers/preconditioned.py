@@ -9,7 +9,15 @@ import math
 from functools import partial
 
 from ttr_numerics.arrays import Array, namespace
-from ttr_numerics.axes import Output, Preconditioned, check_sequence, initial_array, initial_matrix, per_token
+from ttr_numerics.axes import (
+    Output,
+    Preconditioned,
+    check_sequence,
+    initial_array,
+    initial_matrix,
+    initial_parts,
+    per_token,
+)
 from ttr_numerics.recurrence import sequential
 
 __all__ = ["initial_preconditioned", "multiplier", "preconditioned_delta_rule"]
@@ -55,7 +63,7 @@ def multiplier(A: Array, base: float, centre: float, eps: float) -> Array:
 
 def initial_preconditioned(state: Preconditioned | None, q: Array, v: Array) -> Preconditioned:
     """The state to begin with: `state` after a check, zero if None."""
-    S, A = (None, None) if state is None else state
+    S, A = (None, None) if state is None else initial_parts(state, Preconditioned)
     shape = (*q.shape[:-2], q.shape[-1])
     return Preconditioned(initial_matrix(S, q, v, "initial_state.S"), initial_array(A, shape, q, "initial_state.A"))
 

@@ -7,7 +7,7 @@ P_t = (P_{t-1} - g_t' k_t P_{t-1}) / γ_t;   o_t = q_t S_t
 from typing import Any
 
 from ttr_numerics.arrays import Array, diagonal_matrix, namespace
-from ttr_numerics.axes import Output, Recursion, check_sequence, initial_matrix, row_ridge
+from ttr_numerics.axes import Output, Recursion, check_sequence, initial_matrix, initial_parts, row_ridge
 from ttr_numerics.layers.mesa import gate_and_weight
 from ttr_numerics.recurrence import sequential
 
@@ -52,6 +52,7 @@ def _initial(ridge: Any, state: Recursion | None, q: Array, v: Array) -> Recursi
         got = "neither" if state is None else "both"
         raise ValueError(f"ridge: expected either ridge or initial_state (which carries the ridge), got {got}")
     if state is not None:
+        state = initial_parts(state, Recursion)
         S = initial_matrix(state.S, q, v, "initial_state.S")
         return Recursion(S, initial_matrix(state.P, q, q, "initial_state.P"))
     diagonal = row_ridge(ridge, q)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ttr_numerics.arrays import Array, namespace, positions
-from ttr_numerics.axes import Output, check_sequence, initial_matrix, per_head, per_token
+from ttr_numerics.axes import Output, check_sequence, initial_matrix, initial_parts, per_head, per_token
 from ttr_numerics.recurrence import sequential
 
 __all__ = ["MiniBatch", "layer_norm_ttt_linear", "ttt_linear"]
@@ -100,7 +100,7 @@ def check_batch(batch: int, count: Any) -> None:
 
 def initial_mini_batch(state: MiniBatch | None, batch: int, q: Array, v: Array) -> MiniBatch:
     """The state to begin with: `state` after a check, a zero memory and no tokens if None."""
-    start, now, count = state or (None, None, counted(q, 0))
+    start, now, count = (None, None, counted(q, 0)) if state is None else initial_parts(state, MiniBatch)
     check_batch(batch, count)
     start = initial_matrix(start, q, v, "initial_state.start")
     return MiniBatch(start, initial_matrix(now, q, v, "initial_state.now"), count)

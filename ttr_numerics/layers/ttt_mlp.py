@@ -6,7 +6,7 @@ W ← W - η_t ∇_W ½‖v_t - f(k_t; W_b)‖²,   b the last token before t's 
 from typing import NamedTuple
 
 from ttr_numerics.arrays import Array, namespace
-from ttr_numerics.axes import Output, check_sequence, per_token
+from ttr_numerics.axes import Output, check_sequence, initial_parts, per_token
 from ttr_numerics.layers.ttt import check_batch, counted
 from ttr_numerics.recurrence import sequential
 
@@ -89,6 +89,7 @@ def _initial(
         state = Perceptron(W_1, W_2, W_1, W_2, counted(q, 0))
     elif W_1 is not None or W_2 is not None:
         raise ValueError("W_1, W_2: expected either them or initial_state (which carries them), got both")
+    state = initial_parts(state, Perceptron)
     check_batch(batch, state.count)
     first = *q.shape[:-2], q.shape[-1], state.W_1.shape[-1]
     second = *q.shape[:-2], state.W_1.shape[-1], v.shape[-1]

@@ -6,11 +6,10 @@ from ttr_numerics.choices import Choices, Exact, Geometric, GradientStep, Linear
 from ttr_numerics.derivations import additive as derived
 from ttr_numerics.exact import kernels
 from ttr_numerics.layers import chunked
-from ttr_numerics.pairs.pairing import Call, Pairing, Target
+from ttr_numerics.pairs.pairing import Call, Pairing
 from ttr_numerics.pairs.targets import (
     AGED,
-    AGED_KEYS,
-    aged_keys_least_squares,
+    ON_AGED_KEYS,
     chunked_forms,
     weighted_least_squares,
 )
@@ -95,7 +94,7 @@ TABLE = (
         takes=(LOG_DECAY,),
         may_take=(INITIAL_STATE,),
         forms=chunked_forms(chunked.gated_linear_attention),
-        other_targets=(Target(AGED_KEYS, aged_keys_least_squares),),
+        other_targets=ON_AGED_KEYS,
         calls=_GATED,
     ),
 )

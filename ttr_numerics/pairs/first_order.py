@@ -43,8 +43,8 @@ from ttr_numerics.derivations import first_order as derived
 from ttr_numerics.derivations import first_order_variants as variants
 from ttr_numerics.layers import chunked
 from ttr_numerics.pairs import sweeps
-from ttr_numerics.pairs.pairing import Call, Pairing
-from ttr_numerics.pairs.targets import AGED, chunked_forms, weighted_least_squares
+from ttr_numerics.pairs.pairing import Call, Pairing, Target
+from ttr_numerics.pairs.targets import AGED, AGED_KEYS, ON_AGED_KEYS, chunked_forms, held_in, weighted_least_squares
 
 __all__ = ["TABLE"]
 
@@ -74,6 +74,7 @@ TABLE = (
         domain="log_decay ≤ 0, -inf a reset; stable where 0 ≤ beta‖k‖² ≤ 2",
         source="Yang et al., arXiv 2412.06464; Kimi Linear (per channel), arXiv 2510.26692",
         derivation=derived.gated_delta_rule,
+        other_targets=ON_AGED_KEYS,
         takes=(BETA, LOG_DECAY),
         may_take=(INITIAL_STATE,),
         forms=chunked_forms(chunked.gated_delta_rule),
@@ -96,6 +97,7 @@ TABLE = (
         domain="log_decay ≤ 0, -inf a reset; stable where 0 ≤ k·(erase∘k) ≤ 2 and erase is nearly even",
         source="Gated DeltaNet-2, arXiv 2605.22791",
         derivation=derived.erase_write_delta_rule,
+        other_targets=ON_AGED_KEYS,
         takes=(ERASE, WRITE, LOG_DECAY),
         may_take=(INITIAL_STATE,),
         forms=chunked_forms(chunked.erase_write_delta_rule),
@@ -110,6 +112,7 @@ TABLE = (
         domain="log_decay ≤ 0, -inf a reset of all but the error; stable where 0 ≤ beta p·k ≤ 2 and p is nearly k",
         source="Hu et al. (Comba), arXiv 2506.02475",
         derivation=derived.comba,
+        other_targets=ON_AGED_KEYS,
         takes=(FEEDBACK, LOG_DECAY, BETA),
         may_take=(INITIAL_STATE,),
         forms=chunked_forms(chunked.comba),
@@ -124,6 +127,7 @@ TABLE = (
         domain="log_decay ≤ 0, -inf a reset; stable where 0 ≤ beta‖k‖² ≤ 2",
         source="Siems et al. (DeltaProduct), arXiv 2502.10297",
         derivation=variants.gated_delta_product,
+        other_targets=(Target(AGED_KEYS, sweeps.aged_least_squares_of_several),),
         takes=(SEVERAL_BETA, LOG_DECAY),
         may_take=(INITIAL_STATE,),
         forms=chunked_forms(chunked.gated_delta_product),
@@ -167,6 +171,7 @@ TABLE = (
         domain="log_decay ≤ 0; stable where diag(exp log_decay) + b a' does not magnify",
         source="Peng et al. (RWKV-7), arXiv 2503.14456; flash-linear-attention, dplr",
         derivation=variants.generalized_delta_rule,
+        other_targets=ON_AGED_KEYS,
         takes=(READ, FED, LOG_DECAY),
         may_take=(INITIAL_STATE,),
         forms=chunked_forms(chunked.generalized_delta_rule),
@@ -185,6 +190,7 @@ TABLE = (
         domain="stable where 0 ≤ step ≤ 2; a zero key writes nothing; log_decay ≤ 0, -inf a reset",
         source="Haykin, Adaptive Filter Theory (NLMS)",
         derivation=variants.kaczmarz_delta_rule,
+        other_targets=ON_AGED_KEYS,
         takes=(STEP,),
         may_take=(EPS, LOG_DECAY, INITIAL_STATE),
         forms=chunked_forms(chunked.kaczmarz_delta_rule),
@@ -200,6 +206,8 @@ TABLE = (
         domain="logarithms ≤ 0, -inf a reset of their own memory; stable where 0 ≤ beta base‖k‖² ≤ 2",
         source="Preconditioned DeltaNet, arXiv 2604.21100; constants as in flash-linear-attention 0.6",
         derivation=variants.preconditioned_delta_rule,
+        other_targets=ON_AGED_KEYS,
+        memory=held_in("S"),
         takes=(BETA, LOG_DECAY, CURVATURE_BETA, CURVATURE_LOG_DECAY),
         may_take=(BASE, CENTRE, EPS),
         forms=chunked_forms(chunked.preconditioned_delta_rule),
@@ -222,6 +230,7 @@ TABLE = (
         domain="logarithms ≤ 0; constant gates are stable where 0 ≤ beta‖k‖² ≤ 2(1 + exp log_momentum)",
         source="Polyak (1964); Behrouz et al. (Titans), arXiv 2501.00663",
         derivation=variants.momentum_delta_rule,
+        memory=held_in("S"),
         takes=(BETA, LOG_MOMENTUM),
         may_take=(SCALAR_LOG_DECAY,),
         forms=chunked_forms(chunked.momentum_delta_rule),

@@ -15,7 +15,7 @@ from ttr_numerics.arguments import (
     WINDOW,
 )
 from ttr_numerics.arrays import Array, namespace, zeros
-from ttr_numerics.axes import Output, WeightedCache
+from ttr_numerics.axes import Cache, Output, WeightedCache
 from ttr_numerics.choices import (
     Choices,
     Exact,
@@ -33,7 +33,7 @@ from ttr_numerics.choices import (
 from ttr_numerics.derivations import compact
 from ttr_numerics.derivations import nonparametric as derived
 from ttr_numerics.exact import kernels
-from ttr_numerics.pairs.pairing import Call, Pairing
+from ttr_numerics.pairs.pairing import Call, Map, Pairing
 
 __all__ = ["TABLE"]
 
@@ -59,6 +59,19 @@ def _exponential_sum(q: Array, k: Array, v: Array) -> Output:
     """exp(q·k) = exp(‖q‖²/2) exp(-‖q - k‖²/2) exp(‖k‖²/2)."""
     total = exact.kernel_sum_prefixes(q, k, v, log_weights=_half_square(k))
     return Output(namespace(q).exp(_half_square(q))[..., None] * total.o, total.state)
+
+
+def _expansion(K: Array, alpha: Array) -> Map:
+    """x ↦ Σ_i exp(x·k_i) α_i."""
+    return lambda x: kernels.Exponential()(x, K) @ alpha
+
+
+def _kernel_sum(state: Cache, **_: Any) -> Map:
+    return _expansion(state.k, state.v)
+
+
+def _kernel_least_squares(k: Array, v: Array, **_: Any) -> Map:
+    return _expansion(k, exact.least_norm(kernels.Exponential()(k, k), v).S)
 
 
 def _compact(q: Array, k: Array, v: Array, bandwidth: float, order: int = 1) -> Output:
@@ -151,11 +164,12 @@ TABLE = (
         Choices(Uniform(), Reproducing(kernels.Exponential()), GradientStep()),
         identity="kernel ridge regression with κ(K, K) replaced by I (kernel_sum_prefixes)",
         partner=_exponential_sum,
-        target="kernel ridge regression with the exponential kernel (kernel_ridge_prefixes)",
-        fit=None,
+        target="least squares in the space of the exponential kernel, of least norm (least_norm on κ(K, K))",
+        fit=_kernel_least_squares,
         domain="q·k below the logarithm of the largest number; identity and target agree where κ(K, K) = I",
         source="Katharopoulos et al., arXiv 2006.16236, section 3.2; arXiv 2501.12352, section 3.1",
         derivation=derived.exponential_attention,
+        memory=_kernel_sum,
     ),
     Pairing(
         layers.compact_kernel_attention,

@@ -12,7 +12,24 @@ from ttr_numerics.axes import Output
 from ttr_numerics.choices import Choices
 from ttr_numerics.derivations import Derivation
 
-__all__ = ["Call", "Pairing", "Target"]
+__all__ = ["Call", "LinearMap", "Map", "Pairing", "Target"]
+
+Map = Callable[[Array], Array]  # rows (..., n, d_k) to what is predicted there (..., n, d_v)
+
+
+@dataclass(frozen=True)
+class LinearMap:
+    """m(x) = x S, S (..., d_k, d_v)."""
+
+    S: Array
+
+    def __call__(self, x: Array) -> Array:
+        """m of every row of x."""
+        return x @ self.S
+
+
+def _matrix(state: Array, **_: Any) -> Map:
+    return LinearMap(state)
 
 
 @dataclass(frozen=True)
@@ -32,7 +49,7 @@ class Target:
     """Another defensible target: the `problem` in words, and `fit` as that of `Pairing`."""
 
     problem: str
-    fit: Callable[..., Array]
+    fit: Callable[..., Map]
 
     def __str__(self) -> str:
         return self.problem
@@ -43,8 +60,9 @@ class Pairing:
     """`layer` and `partner` take q, k, v and the same named arrays and return `Output`.
 
     `takes` and `may_take` are the named arrays, required and optional. `forms` are other sound algorithms for the
-    layer. `fit(k, v, **arrays)` gives the target's S (..., d_k, d_v) at the last position, None where the target is
-    the identity itself or no matrix; `other_targets` are the ones as defensible. `calls` are the published layers
+    layer. `fit(k, v, **arrays)` gives the target's map m at the last position, None where the target is the identity
+    itself or no function of the keys alone; `other_targets` are the ones as defensible; `memory(state, **arrays)` is
+    the map that the layer's final state holds, to be compared with them at the keys. `calls` are the published layers
     that are this one on certain arrays. `lengths` are those axes of an example that are not as long as usual.
     """
 
@@ -53,7 +71,7 @@ class Pairing:
     identity: str
     partner: Callable[..., Output]
     target: str
-    fit: Callable[..., Array] | None
+    fit: Callable[..., Map] | None
     domain: str
     source: str
     derivation: Callable[[], Derivation]
@@ -63,6 +81,7 @@ class Pairing:
     queries: Argument = QUERIES
     keys: Argument = KEYS
     values: Argument = VALUES
+    memory: Callable[..., Map] = _matrix
     causal: bool = True
     lengths: tuple[tuple[str, int], ...] = ()
     other_targets: tuple[Target, ...] = ()

@@ -1,5 +1,7 @@
 """Additive memories with a read order, a stabiliser or no matrix state, and the regressions that they are."""
 
+from typing import Any
+
 from ttr_numerics import exact, layers
 from ttr_numerics.arguments import (
     BONUS,
@@ -13,7 +15,7 @@ from ttr_numerics.arguments import (
     LOG_KEYS,
 )
 from ttr_numerics.arrays import Array, namespace, row_maximum
-from ttr_numerics.axes import Output
+from ttr_numerics.axes import NormalisedMemory, Output
 from ttr_numerics.choices import (
     Choices,
     Exact,
@@ -29,8 +31,8 @@ from ttr_numerics.choices import (
 from ttr_numerics.derivations import recurrent as derived
 from ttr_numerics.exact.weights import log_ages
 from ttr_numerics.layers import chunked
-from ttr_numerics.pairs.pairing import Call, Pairing, Target
-from ttr_numerics.pairs.targets import AGED, chunked_forms, weighted_least_squares
+from ttr_numerics.pairs.pairing import Call, LinearMap, Map, Pairing
+from ttr_numerics.pairs.targets import AGED, ON_AGED_KEYS, chunked_forms, weighted_least_squares
 
 __all__ = ["TABLE"]
 
@@ -59,10 +61,18 @@ def _smoothed(q: Array, x: Array, weights: Array, log_decay: Array, initial_stat
     return smooth._replace(o=q * smooth.o)
 
 
-def _weighted_least_squares(k: Array, v: Array, log_input: Array, log_forget: Array) -> Array:
+def _weighted_least_squares(k: Array, v: Array, log_input: Array, log_forget: Array) -> LinearMap:
     """Weighted least squares at the last position with the weights of the memory, the largest scaled to 1."""
     xp, logs = namespace(k), log_ages(log_forget[..., None])[..., -1, :, 0] + log_input
-    return exact.least_norm(k, v, xp.exp(logs - row_maximum(logs))).S
+    return LinearMap(exact.least_norm(k, v, xp.exp(logs - row_maximum(logs))).S)
+
+
+def _divided(state: NormalisedMemory, **_: Any) -> Map:
+    """x ↦ e^m x C / max(|e^m x·n|, 1), both sides in units of the larger of e^m and 1."""
+    xp = namespace(state.C)
+    zero = xp.zeros_like(state.m)
+    unit, floor = (xp.exp(xp.minimum(x, zero))[..., None, None] for x in (state.m, -state.m))
+    return lambda x: unit * (x @ state.C) / xp.maximum(unit * xp.abs(x @ state.n[..., None]), floor)
 
 
 _WEIGHTED = "weighted least squares with γ_i = exp(log_input_i) Π_{s>i} exp(log_forget_s)"
@@ -115,6 +125,7 @@ TABLE = (
         "a bonus or decay that differs by channel is no sample weight",
         source="Peng et al., arXiv 2404.05892",
         derivation=derived.rwkv6,
+        other_targets=ON_AGED_KEYS,
         takes=(LOG_DECAY, BONUS),
         may_take=(INITIAL_STATE,),
         forms=chunked_forms(chunked.rwkv6),
@@ -125,8 +136,8 @@ TABLE = (
         Choices(LogSample("log_input") * Geometric("log_forget"), Linear(), NormalisedGradientStep()),
         identity="K'ΓV over the same for the value 1 where that exceeds 1 in size (correlation_ratio_prefixes)",
         partner=_ratio,
-        target=f"{_WEIGHTED}, which the undivided memory e^m C approximates",
-        fit=None,
+        target=_WEIGHTED,
+        fit=_weighted_least_squares,
         domain="log_input any number below infinity, log_forget ≤ 0, -inf a reset; the denominator is at least 1, so "
         "nothing is 0/0, but it may stand for a negative sum: a normalised window, not a mean; the layer loses weights "
         "that lie below the largest by more than the exponent range, even where that one has a zero key",
@@ -135,7 +146,7 @@ TABLE = (
         takes=(LOG_INPUT, LOG_FORGET),
         forms=chunked_forms(chunked.mlstm),
         calls=_XLSTM,
-        other_targets=(Target(_WEIGHTED, _weighted_least_squares),),
+        memory=_divided,
     ),
     Pairing(
         layers.rwkv4,

@@ -3,9 +3,17 @@
 from ttr_numerics import exact
 from ttr_numerics.arrays import Array, concat, namespace, zeros
 from ttr_numerics.axes import Output
-from ttr_numerics.pairs.targets import weighted_least_squares
+from ttr_numerics.pairs.pairing import LinearMap
+from ttr_numerics.pairs.targets import aged_keys_least_squares, weighted_least_squares
 
-__all__ = ["comba", "erase_and_write", "least_squares_of_several", "normalized", "several_a_token"]
+__all__ = [
+    "aged_least_squares_of_several",
+    "comba",
+    "erase_and_write",
+    "least_squares_of_several",
+    "normalized",
+    "several_a_token",
+]
 
 
 def _decay(log_decay: Array, k: Array) -> Array:
@@ -70,10 +78,21 @@ def normalized(
     return exact.kaczmarz_prefixes(q, k, v, beta=beta, log_decay=log_decay, initial_state=initial_state)
 
 
-def least_squares_of_several(k: Array, v: Array, log_decay: Array, beta: Array) -> Array:
+def least_squares_of_several(k: Array, v: Array, log_decay: Array, beta: Array) -> LinearMap:
     """Weighted least squares of all associations, those of a token as old as the token."""
+    return weighted_least_squares(*_told(k, v, log_decay))
+
+
+def aged_least_squares_of_several(k: Array, v: Array, log_decay: Array, beta: Array) -> LinearMap:
+    """Least squares of all values on their aged keys, those of a token as old as the token."""
+    return aged_keys_least_squares(*_told(k, v, log_decay))
+
+
+def _told(k: Array, v: Array, log_decay: Array) -> tuple[Array, Array, Array]:
+    """Keys, values and gates (..., T n, ·) one association after the other, aged at the first of each token."""
     xp = namespace(k)
     rows = [xp.reshape(x, (*x.shape[:-3], x.shape[-3] * x.shape[-2], x.shape[-1])) for x in (k, v)]
     gate = log_decay if log_decay.ndim == k.ndim - 1 else log_decay[..., None]
-    gate = concat([xp.mean(gate, axis=-1, keepdims=True), zeros(k, (*k.shape[:-2], k.shape[-2] - 1))], -1)
-    return weighted_least_squares(rows[0], rows[1], xp.reshape(gate, rows[0].shape[:-1]))
+    gate = concat([gate[..., None, :], zeros(k, (*k.shape[:-1], gate.shape[-1]))[..., 1:, :]], -2)
+    gate = xp.reshape(gate, (*rows[0].shape[:-1], gate.shape[-1]))
+    return rows[0], rows[1], gate if gate.shape[-1] > 1 else gate[..., 0]

@@ -11,7 +11,7 @@ from ttr_numerics.arrays import LinAlgError
 from ttr_numerics.convention import Convention
 from ttr_numerics.pairs import pairing
 from ttr_numerics.precision import format_named
-from ttr_numerics.probes.caller import Caller, Here, SubjectError
+from ttr_numerics.probes.caller import Caller, Here, ShapeError, SubjectError
 from ttr_numerics.probes.exactness import EXACTNESS
 from ttr_numerics.probes.laws import LAWS
 from ttr_numerics.probes.probe import Finding, NotApplicable, Probe
@@ -106,6 +106,8 @@ def _one(subject: Subject, probe: Probe, rng: np.random.Generator) -> Finding:
         word, reasons, ratio = probe.examine(subject, rng)
     except NotApplicable as reason:
         return Finding(probe.name, probe.claim, None, (str(reason),))
+    except ShapeError as error:
+        return Finding(probe.name, probe.claim, Word.WRONG, (str(error),), np.inf)
     except SubjectError as error:
         return Finding(probe.name, probe.claim, None, (f"the subject failed: {error}",), failed=True)
     except (ProblemError, LinAlgError) as refusal:

@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import inspect
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,15 @@ import numpy as np
 
 from ttr_numerics.arrays import cast, to_numpy
 
-__all__ = ["Caller", "Here", "Raw", "SubjectError", "resolve"]
+__all__ = ["Caller", "Here", "ShapeError", "Raw", "SubjectError", "resolve"]
 
 
 class SubjectError(RuntimeError):
     """The subject raised, died or took too long: one sentence."""
+
+
+class ShapeError(SubjectError):
+    """The subject gave an output of another shape than the layer's."""
 
 
 class Raw(NamedTuple):
@@ -50,7 +55,9 @@ class Here:
         given = {n: cast(x, library, dtype) if isinstance(x, np.ndarray) else x for n, x in foreign.items()}
         named = dict(list(given.items())[3:]) | ({} if state is None else {"initial_state": state})
         try:
-            result = self.function(*list(given.values())[:3], **named)
+            with warnings.catch_warnings():  # a warning is no failure, whatever the caller's filters say
+                warnings.simplefilter("ignore")
+                result = self.function(*list(given.values())[:3], **named)
         except Exception as error:
             raise SubjectError(f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}") from error
         o, final = _parts(result)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ttr_numerics.arrays import quiet
+from ttr_numerics.arrays import LinAlgError, quiet
 from ttr_numerics.axes import Output
 from ttr_numerics.pairs import Pairing
 from ttr_numerics.precision import FORMATS
@@ -14,7 +14,18 @@ from ttr_numerics.probes.subject import Case, Subject
 from ttr_numerics.tolerance import Rounding, rounding, row_norms
 from ttr_numerics.verdict import Word
 
-__all__ = ["Finding", "NotApplicable", "Probe", "bound_of", "drawn", "largest_ratio", "mutated", "within"]
+__all__ = [
+    "Finding",
+    "NotApplicable",
+    "Probe",
+    "bound_of",
+    "check_domain",
+    "drawn",
+    "largest_ratio",
+    "mutated",
+    "timed",
+    "within",
+]
 
 
 class NotApplicable(Exception):  # noqa: N818 (no error: a reason)
@@ -52,15 +63,43 @@ class Probe:
     tags: tuple[str, ...] = field(default=())
 
 
-def drawn(subject: Subject, rng: np.random.Generator, **axes: int) -> dict[str, Any]:
-    """A generic example for the subject's layer: batch 1, two heads, 40 tokens unless `axes` say otherwise."""
-    return subject.row.example(rng, (1, 2), False, False, **({"T": 40, "d_k": 16, "d_v": 16} | axes))
+def drawn(subject: Subject, rng: np.random.Generator, batch: tuple[int, int] = (1, 2), **axes: int) -> dict[str, Any]:
+    """A generic example for the subject's layer: two heads, 24 tokens, d = 16 unless `axes` say otherwise.
+
+    An axis that the row itself limits stays as long as its examples have it.
+    """
+    limits, sizes = dict(subject.row.lengths), {"T": 24, "d_k": 16, "d_v": 16} | axes
+    return subject.row.example(rng, batch, **{n: min(size, limits.get(n, size)) for n, size in sizes.items()})
 
 
-def bound_of(subject: Subject, case: Case) -> Rounding:
-    """The float64 reference on the subject's own numbers, with the tolerance of its arithmetic."""
+def timed(row: Pairing) -> set[str]:
+    """Names of the arrays with a time axis."""
+    return {"q", "k", "v"} | {x.name for x in row.arguments if "T" in x.shapes[0]}
+
+
+def bound_of(subject: Subject, *cases: Case) -> Rounding:
+    """The float64 references on the subject's own numbers, with the tolerance of its arithmetic.
+
+    Several cases of one shape lie along the first axis, which all their arrays have.
+    """
+    first = cases[0].ours
+    arrays = {
+        n: np.concatenate([c.ours[n] for c in cases]) if isinstance(x, np.ndarray) else x for n, x in first.items()
+    }
     with quiet():
-        return rounding(subject.row.layer, case.ours, FORMATS[subject.dtype], forms=subject.row.forms)
+        return rounding(subject.row.layer, arrays, FORMATS[subject.dtype], forms=subject.row.forms)
+
+
+def check_domain(subject: Subject, case: Case) -> None:
+    """Raise `NotApplicable` where the layer itself refuses the input, or leaves the range of the subject's format."""
+    row = subject.row
+    try:
+        with quiet():
+            o = np.asarray(row.layer(**case.ours).o)
+    except (LinAlgError, ValueError) as refusal:
+        raise NotApplicable(f"{row.name} itself refuses this input: {refusal}") from refusal
+    if not (np.isfinite(o).all() and np.max(np.abs(o)) <= FORMATS[subject.dtype].largest):
+        raise NotApplicable(f"{row.name} itself leaves the range of {subject.dtype} here")
 
 
 def largest_ratio(error: np.ndarray, allowed: np.ndarray) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 from ttr_numerics.convention import Convention
 from ttr_numerics.pairs import Pairing
 from ttr_numerics.precision import FORMATS
-from ttr_numerics.probes.caller import Caller, Raw
+from ttr_numerics.probes.caller import Caller, Raw, ShapeError
 
 __all__ = ["Answer", "Case", "Subject"]
 
@@ -54,10 +54,17 @@ class Subject:
         return Case({**ours, **numbers}, {**stored, **numbers})
 
     def answer(self, case: Case, state: Any = None) -> Answer:
-        """Call the subject, from its own `state` if there is one. Raises `SubjectError` where no output comes back."""
+        """Call the subject, from its own `state` if there is one. Raises `SubjectError` where no output comes back.
+
+        `ShapeError` where it has another shape than the layer's.
+        """
         raw: Raw = self.caller.call(case.foreign, self.library, self.dtype, state)
         layout, wide = self.convention.output_layout or self.convention.layout, raw.o.astype(np.float64)
-        return Answer(layout.ours(wide, wide.ndim - 3, "o"), raw.dtype, raw.state, raw.changed)
+        expected = (*case.ours["q"].shape[:-1], case.ours["v"].shape[-1])
+        o = layout.ours(wide, wide.ndim - 3, "o") if wide.ndim == len(expected) else wide
+        if o.shape != expected:
+            raise ShapeError(f"expected an output of shape {expected} in our layout, got {o.shape}")
+        return Answer(o, raw.dtype, raw.state, raw.changed)
 
     def takes(self, name: str) -> bool:
         """Whether the subject has a parameter of this name (or takes any keyword)."""

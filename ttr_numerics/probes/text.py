@@ -27,7 +27,7 @@ def as_text(audit: Audit, target: str) -> str:
         names = ", ".join(f.probe for f in same)
         lines += ["", *textwrap.wrap(f"{names}: {same[0].claim} [{_word(same[0])}]", _WIDTH, subsequent_indent="  ")]
         lines += [line for reason in reasons for line in _wrapped(reason)]
-    lines += ["", f"{'probe':<18}{'verdict':<17}{'error/tolerance':>15}  what was found"]
+    lines += ["", f"{'probe':<18}{'verdict':<17}{'error/tolerance':>15}  what it says (all reasons: --json)"]
     lines += [_line(f) for f in audit.findings]
     return "\n".join(lines)
 
@@ -52,8 +52,8 @@ def _headline(bad: list[Finding], failed: list[Finding], asked: list[Finding]) -
 
 def _line(finding: Finding) -> str:
     ratio = f"{finding.ratio:.2g}" if finding.word is not None else ""
-    room = _WIDTH - 52
-    text = textwrap.shorten(finding.reasons[0], room, placeholder=" ...") if finding.reasons else ""
+    said = finding.claim if finding.word in _RIGHT else next(iter(finding.reasons), "")
+    text = textwrap.shorten(said, _WIDTH - 36, placeholder=" ...")
     return f"{finding.probe:<18}{_word(finding):<17}{ratio:>15}  {text}".rstrip()
 
 

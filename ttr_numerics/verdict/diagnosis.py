@@ -30,6 +30,9 @@ def explain(problem: Problem, bound: Rounding, wrong: np.ndarray, arithmetic: Fo
     swap = _swapped_heads(problem, bound)
     if swap:
         return Match(Word.CONVENTION, (swap,))
+    moved = _moved_in_time(problem, bound)
+    if moved:
+        return Match(Word.WRONG, (moved,))
     ranked = sorted(
         ((_misfit(problem.o, c), i, c) for i, c in enumerate(candidates(problem))), key=lambda item: item[:2]
     )
@@ -89,6 +92,20 @@ def _swapped_heads(problem: Problem, bound: Rounding) -> str:
     moved = [f"output head {i} is head {j}" for i, j in enumerate(source) if i != j]
     permuted = len(set(source)) == len(source)
     return f"heads are permuted: {'; '.join(moved[:6])}" if moved and permuted else ""
+
+
+def _moved_in_time(problem: Problem, bound: Rounding) -> str:
+    """A sentence if every output is the answer of the token before it, or after it, to rounding."""
+    o, answers, tolerance = problem.o, bound.reference, bound.bound
+    pairs = (
+        (o[..., 1:, :], answers[..., :-1, :], tolerance[..., :-1], "one token late: token t holds the answer of t - 1"),
+        (o[..., :-1, :], answers[..., 1:, :], tolerance[..., 1:], "one token early: token t holds the answer of t + 1"),
+    )
+    for got, answer, allowed, words in pairs:
+        decided = np.median(allowed, axis=-1) < np.median(row_norms(answer), axis=-1) if got.size else np.array([False])
+        if decided.all() and (row_norms(got - answer) <= allowed).all():
+            return f"to rounding, the output is {words}"
+    return ""
 
 
 def _pattern(problem: Problem, bound: Rounding, wrong: np.ndarray) -> str:

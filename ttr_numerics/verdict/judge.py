@@ -20,7 +20,7 @@ from ttr_numerics.verdict.packed import joined
 from ttr_numerics.verdict.reasons import basis, distance, justified, partner, places
 from ttr_numerics.verdict.verdict import Verdict, Word
 
-__all__ = ["check", "check_arrays", "check_problem"]
+__all__ = ["check", "check_arrays", "check_problem", "judged"]
 
 
 def check(
@@ -71,6 +71,14 @@ def check_arrays(
 
 def check_problem(problem: Problem, dtype: str | None = None) -> Verdict:
     """The verdict on a validated problem; `dtype` declares the arithmetic, by default that of the output."""
+    verdict, bound = judged(problem, dtype)
+    if verdict.status != 0:
+        return verdict
+    return _with(verdict, verdict.word, (*verdict.reasons, *partner(problem, bound)))
+
+
+def judged(problem: Problem, dtype: str | None = None) -> tuple[Verdict, Rounding]:
+    """The verdict against the layer alone, without its exact partner, and the tolerance behind it."""
     output = format_named(problem.output_dtype)
     arithmetic = format_named(dtype) if dtype else output
     output = output if output.u > arithmetic.u else arithmetic
@@ -87,10 +95,11 @@ def check_problem(problem: Problem, dtype: str | None = None) -> Verdict:
     error = distance(problem.o, bound.reference)
     verdict = _verdict(problem, bound, error, arithmetic)
     if verdict.wrong.any():
-        match = explain(problem, bound, verdict.wrong, arithmetic, output)
-        return _with(verdict, match.word, (*match.reasons, *places(verdict, problem)))
+        with quiet():  # a hypothesis may overflow: it explains nothing
+            match = explain(problem, bound, verdict.wrong, arithmetic, output)
+        return _with(verdict, match.word, (*match.reasons, *places(verdict, problem))), bound
     word = _accepted(verdict, arithmetic)
-    return _with(verdict, word, (*justified(word, verdict, arithmetic), *partner(problem, bound)))
+    return _with(verdict, word, justified(word, verdict, arithmetic)), bound
 
 
 def _verdict(problem: Problem, bound: Rounding, error: np.ndarray, arithmetic: Format) -> Verdict:

@@ -59,12 +59,13 @@ class Verdict:
         """Error over tolerance (..., T); a position is wrong above 1."""
         tolerance = np.where((self.tolerance > 0) & np.isfinite(self.error), self.tolerance, np.finfo(float).tiny)
         with np.errstate(over="ignore"):  # an error beyond a tolerance of almost zero
-            return np.where(self.error == 0, 0.0, np.where(np.isinf(self.error), np.inf, self.error / tolerance))
+            ratio = np.where(np.isinf(self.error), np.inf, self.error / tolerance)
+        return np.where((self.error == 0) | np.isinf(self.tolerance), 0.0, ratio)
 
     @property
     def wrong(self) -> np.ndarray:
-        """Which positions (..., T) lie beyond the tolerance."""
-        return (self.error > self.tolerance) | np.isinf(self.error)
+        """Which positions (..., T) lie beyond the tolerance, which is infinite where the format itself overflows."""
+        return self.error > self.tolerance
 
     @property
     def undecided(self) -> np.ndarray:
