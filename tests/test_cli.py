@@ -13,6 +13,7 @@ from safetensors.torch import save_file as save_torch_file
 
 from tests.verdict.test_words import inputs
 from ttr_numerics import cli, layers
+from ttr_numerics.pairs import pairing
 
 
 @pytest.fixture
@@ -37,6 +38,44 @@ def test_a_sound_file_is_right(capsys, tmp_path, arrays):
     assert (status, err) == (0, "")
     assert out.startswith("gated_delta_rule in float32: right: the difference is rounding [rounding]")
     assert "detectable" in out
+
+
+NUMBERS_AND_MORE = ("ttt_mlp", "omega_rule", "hopfield", "gated_delta_product", "original_mesa", "rwkv4")
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+@pytest.mark.parametrize("name", NUMBERS_AND_MORE)
+def test_counts_numbers_and_arrays_without_time_come_from_files(capsys, tmp_path, name, suffix):
+    row = pairing(name)
+    drawn = row.example(np.random.default_rng(0), T=12, d_k=4, d_v=4)
+    narrow = {n: x.astype(np.float32) if isinstance(x, np.ndarray) else x for n, x in drawn.items()}
+    narrow = {n: float(np.float32(x)) if isinstance(x, float) else x for n, x in narrow.items()}
+    stored = {n: np.asarray(x, dtype=np.float32) for n, x in narrow.items()} | {"o": row.layer(**narrow).o}
+    for o, expected in ((stored["o"], 0), (stored["o"][::-1].copy(), 1)):
+        if suffix == ".npz":
+            np.savez(tmp_path / "a.npz", **{**stored, "o": o})
+        else:
+            save_file({**stored, "o": o}, tmp_path / "a.safetensors")
+        status, _, err = run(capsys, tmp_path / f"a{suffix}", None, layer=name)
+        assert (status, err) == (expected, "")
+
+
+@pytest.mark.parametrize(
+    ("layer", "name", "value", "sentence"),
+    [
+        ("omega_rule", "window", 2.5, "window: expected a whole number, at least 1, got 2.5"),
+        ("original_mesa", "ridge", -1.0, "ridge: expected above 0, got -1"),
+        ("hopfield", "steps", 0, "steps: expected a whole number, at least 1, got 0"),
+    ],
+)
+def test_numbers_outside_their_domain_get_one_sentence(capsys, tmp_path, layer, name, value, sentence):
+    row = pairing(layer)
+    drawn = row.example(np.random.default_rng(0), T=12, d_k=4, d_v=4)
+    stored = {n: np.asarray(x, dtype=np.float32) for n, x in drawn.items()} | {"o": np.zeros((2, 12, 4), np.float32)}
+    status, out, err = run(capsys, tmp_path / "a.npz", {**stored, name: np.asarray(value)}, layer=layer)
+    assert (status, out) == (2, "")
+    assert sentence in err
+    assert len(err.splitlines()) == 1
 
 
 def test_a_wrong_file_has_status_one(capsys, tmp_path, arrays):

@@ -69,7 +69,9 @@ def drawn(subject: Subject, rng: np.random.Generator, batch: tuple[int, int] = (
     An axis that the row itself limits stays as long as its examples have it.
     """
     limits, sizes = dict(subject.row.lengths), {"T": 24, "d_k": 16, "d_v": 16} | axes
-    return subject.row.example(rng, batch, **{n: min(size, limits.get(n, size)) for n, size in sizes.items()})
+    return subject.row.example(
+        rng, batch, False, False, **{n: min(size, limits.get(n, size)) for n, size in sizes.items()}
+    )
 
 
 def timed(row: Pairing) -> set[str]:

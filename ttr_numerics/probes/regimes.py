@@ -29,7 +29,7 @@ class _Regime:
 
 
 def _examine(regime: _Regime, subject: Subject, rng: np.random.Generator) -> tuple[Word, tuple[str, ...], float]:
-    case = subject.case(regime.change(subject, drawn(subject, rng, **dict(regime.axes)), rng))
+    case = subject.case(regime.change(subject, drawn(subject, rng, (1, 2), **dict(regime.axes)), rng))
     check_domain(subject, case)
     answer = subject.answer(case)
     verdict, _ = judged(Problem(subject.row, case.ours, answer.o, subject.dtype), subject.dtype)
