@@ -206,3 +206,11 @@ def test_the_bound_scales_with_the_values_however_large_or_small(power):
     # The same replicas, in other units: powers of two change no digit.
     assert (scaled.spread == once.spread * 2.0**power).all()
     assert np.isfinite(scaled.bound).all()
+
+
+def test_where_a_matrix_is_no_longer_definite_in_the_format_nothing_is_decided() -> None:
+    row = pairing("mesa")
+    given = row.example(np.random.default_rng(0), T=200, d_k=6, d_v=5)
+    given |= {n: np.repeat(given[n][:, :1], 200, axis=1) for n in "qkv"} | {"ridge": 1e-3}
+    assert np.isinf(tolerance.rounding(row.layer, given, FORMATS["bfloat16"]).bound).any()
+    assert np.isfinite(tolerance.rounding(row.layer, given, FORMATS["float64"]).bound).all()

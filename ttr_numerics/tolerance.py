@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from ttr_numerics.arrays import LinAlgError
 from ttr_numerics.arrays.rounded import Nearest, Shortened, rounded
 from ttr_numerics.arrays.rounded import Rounding as Arithmetic
 from ttr_numerics.precision import FORMATS, MAGNIFIED, MAGNIFIED_BITS, Format
@@ -121,7 +122,10 @@ def _mean_square(
                 x = np.broadcast_to(x, (n, *x.shape))
                 x = rounded(noise.store(x) if name in inexact else x, noise)
             inputs[name] = x
-        error = (layer(**inputs).o.x - reference) / size[..., None]
+        try:
+            error = (layer(**inputs).o.x - reference) / size[..., None]
+        except LinAlgError:  # in this arithmetic a matrix is no longer definite: nothing is decided
+            return np.full(reference.shape[:-1], np.inf)
         total += np.sum(error * error, axis=(0, -1))
         noise.renew()
         done += n
@@ -132,7 +136,12 @@ def _shadow(
     forms: tuple[Layer, ...], stored: Mapping[str, Any], arithmetic: Format, reference: np.ndarray
 ) -> np.ndarray:
     """The largest error (..., T) of the forms in the format; infinite where the first, the layer itself, overflows."""
-    runs = [_same_format(form, stored, arithmetic) for form in forms]
+    runs = []
+    for form in forms:
+        try:
+            runs.append(_same_format(form, stored, arithmetic))
+        except LinAlgError:
+            runs.append(np.full(reference.shape, np.inf))
     if arithmetic.name == "float64":  # there the layer's own run is the reference
         runs[0] = reference + (_emulated(forms[0], stored, Shortened(MAGNIFIED_BITS)) - reference) / MAGNIFIED
     with np.errstate(invalid="ignore", over="ignore"):
