@@ -1,11 +1,14 @@
 """Public implementations beside the catalogue: rows of a part are rows of the whole, reports render from rows alone."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from analysis import peers
+from analysis.peers import measured
 from analysis.peers.judge import judged
 from ttr_numerics import layers
 from ttr_numerics.axes import Output
@@ -13,7 +16,7 @@ from ttr_numerics.pairs import catalogue
 from ttr_numerics.report import Study, read_study, render_html, render_markdown, write_study
 
 REPORTS = Path(__file__).parents[2] / "reports"
-FEW = [peer for peer in peers.PEERS if peer.layer in ("delta_rule", "softmax_attention", "rwkv6")]
+FEW = [peer for peer in measured.PEERS if peer.layer in ("delta_rule", "softmax_attention", "rwkv6")]
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # theirs, on import or for want of a device
 
@@ -24,7 +27,7 @@ def quietly(iterable, total=None):
 
 @pytest.fixture(scope="module")
 def rows():
-    return peers.measure(quietly, FEW)
+    return measured.measure(quietly, FEW)
 
 
 def stored():
@@ -32,7 +35,7 @@ def stored():
 
 
 def test_a_part_of_the_peers_gives_the_same_rows(rows):
-    part = [row for row in peers.measure(quietly, FEW[:1]) if "peer" in row]
+    part = [row for row in measured.measure(quietly, FEW[:1]) if "peer" in row]
     assert part
     assert [row for row in part if row not in rows] == []
 
@@ -54,7 +57,7 @@ def test_committed_rows_render_to_the_committed_report():
 def test_committed_rows_are_those_of_the_entries_and_every_layer_is_in_one():
     rows = [row for row in stored().rows if "peer" in row]
     found = [(row["layer"], row["peer"], row["arithmetic"]) for row in rows]
-    assert found == [(peer.layer, peer.name, dtype) for peer in peers.PEERS for dtype in peer.computes]
+    assert found == [(peer.layer, peer.name, dtype) for peer in measured.PEERS for dtype in peer.computes]
     assert len(set(found)) == len(found), "two rows would share a cell"
     assert {row["layer"] for row in stored().rows} == {row.name for row in catalogue()}
 
@@ -86,3 +89,12 @@ def test_a_variant_that_is_not_the_peer_explains_nothing():
     wrong = replace(other, differs=replace(other.differs, variant=layers.rwkv6))
     _, explained, _ = judged(wrong, "float32")
     assert explained.ratio > 1
+
+
+def test_stored_rows_are_rendered_without_the_packages_they_were_measured_on():
+    script = (
+        "import sys; sys.modules['torch'] = sys.modules['transformers'] = sys.modules['fla'] = None\n"
+        "from analysis import peers; print(peers.SEED)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "0"), done.stderr

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.peers import PEERS, alone
 from analysis.peers.judge import compared, judged
+from analysis.peers.measured import PEERS, alone
 from analysis.peers.peer import arguments, output
 from ttr_numerics.pairs import catalogue
 
