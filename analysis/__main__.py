@@ -14,13 +14,12 @@ import inspect
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from tqdm import tqdm
-
+from ttr_numerics.progress import Progress, progress_named
 from ttr_numerics.report import (
     Figure,
     Section,
@@ -44,10 +43,6 @@ LEAD = (
     "the regression each of them stands for, why, and how certain that is: on random keys and on the keys of "
     "a language model."
 )
-SECONDS_BETWEEN_LINES = 5.0
-
-Progress = Callable[..., Iterable[Any]]
-
 
 class Analysis(Protocol):
     """What every module of `ANALYSES` and `ON_REQUEST` offers; its docstring's first paragraph is the question."""
@@ -81,31 +76,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"\nInterrupted; the analyses that had finished are in {options.out}.", file=sys.stderr)
         return 130
     return 0
-
-
-def progress_named(name: str) -> Progress:
-    """A `progress(iterable, total=None)` for the analysis `name`, to standard error: a bar on a terminal,
-    elsewhere a line every few seconds."""
-
-    def progress(iterable: Iterable[Any], total: int | None = None) -> Iterable[Any]:
-        if sys.stderr.isatty():
-            return cast(Iterable[Any], tqdm(iterable, desc=name, total=total, file=sys.stderr, leave=False))
-        if total is None and isinstance(iterable, Sized):
-            total = len(iterable)
-        return _with_lines(name, iterable, total)
-
-    return progress
-
-
-def _with_lines(name: str, iterable: Iterable[Any], total: int | None) -> Iterator[Any]:
-    started = said = time.monotonic()
-    for done, item in enumerate(iterable):
-        now = time.monotonic()
-        if now - said >= SECONDS_BETWEEN_LINES:
-            said = now
-            of_total = f" of {total}" if total is not None else ""
-            print(f"{name}: {done}{of_total} done after {now - started:.0f} s", file=sys.stderr, flush=True)
-        yield item
 
 
 def _run(names: Sequence[str], out: Path, *, measuring: bool) -> None:

@@ -33,13 +33,17 @@ MAY_IMPORT = {
     "composition": "arrays axes choices exact pairs recurrence",
     "problem": "arguments arrays convention pairs precision",
     "tasks": "",
-    "verdict": "arrays backward convention exact pairs precision problem tolerance",
-    "probes": "arguments arrays axes choices convention pairs precision problem tolerance verdict",
-    "measure": "arrays backward exact layers pairs tasks",
+    "verdict": "arguments arrays axes backward convention exact pairs precision problem tolerance",
     "report": "",
-    "cli": "convention derivations pairs precision probes problem report tasks verdict",
+    "probes": "arguments arrays axes backward choices convention pairs precision problem report tasks tolerance verdict",
+    "measure": "arrays backward exact layers pairs tasks",
+    "progress": "",
+    "named": "",
+    "study": "named",
+    "testing": "convention probes report verdict",
+    "cli": "convention derivations pairs precision probes problem progress report study tasks verdict",
     "__init__": "border choices composition convention exact features gates layers measure pairs probes problem tasks "
-    "verdict",
+    "testing verdict",
 }
 # `exact.kernels` is all the verdict may know of the exact solvers: it judges layers, it does not solve.
 ONLY_PART = {("verdict", "exact"): "ttr_numerics.exact.kernels"}
@@ -54,14 +58,16 @@ LIBRARIES = {
     "sympy": "arrays derivations tasks",
     "scipy": "arrays tolerance measure",
     "gfloat": "arrays precision",
+    "flint": "arrays",
     "numpy": "arguments arrays derivations pairs precision tolerance tasks problem convention "
-    "probes verdict measure report cli",
+    "probes verdict measure report study testing cli",
     "matplotlib": "report",
-    "jinja2": "report",
+    "jinja2": "report probes",
+    "hypothesis": "probes",
     "sklearn": "",
     "statsmodels": "",
     "padasip": "",
-    "pytest": "",
+    "pytest": "testing",
 }
 
 

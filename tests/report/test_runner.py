@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import analysis.__main__ as runner
+from ttr_numerics import progress
 from ttr_numerics.report import Figure, Measured, Panel, Section, read_study
 
 
@@ -184,8 +185,8 @@ def test_a_fault_inside_an_analysis_is_not_taken_for_bad_input(fake: types.Modul
 def test_progress_passes_everything_on_and_says_a_line_now_and_then(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(runner, "SECONDS_BETWEEN_LINES", 0.0)
-    assert list(runner.progress_named("fake")(range(3))) == [0, 1, 2]
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+    assert list(progress.progress_named("fake")(range(3))) == [0, 1, 2]
     said = capsys.readouterr()
     assert said.out == ""
     assert "fake: 2 of 3 done" in said.err

@@ -1,0 +1,108 @@
+"""`ttr study`: run a grid, stop it, go on."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+__all__ = ["add"]
+
+
+def add(commands: Any) -> None:
+    """The command and its flags."""
+    study = commands.add_parser(
+        "study",
+        help="run a study over its grid; what is stored already is not computed again",
+        description="Run the Study that TARGET names over its grid, and store every cell as it finishes.",
+        epilog="Exit status: 0 every cell stored, 2 bad usage, 3 some cell failed, 130 interrupted (rows are kept).",
+    )
+    study.add_argument("target", help="package.module:STUDY or path/to/file.py:STUDY")
+    study.add_argument("--store", metavar="FILE", help="the journal of rows (default: NAME.jsonl, here)")
+    study.add_argument("--axis", action="append", default=[], metavar="NAME=V1,V2", help="other values of one axis")
+    study.add_argument("--cores", type=int, metavar="N", help="processes of this machine (0: one a core)")
+    study.add_argument("--cluster", metavar="ADDRESS", help="a running Dask scheduler, tcp://host:port")
+    study.add_argument("--dry-run", action="store_true", help="say how many cells are left, and how long they take")
+    study.add_argument("--parquet", metavar="FILE", help="also write the rows as Parquet")
+    study.add_argument("--json", action="store_true", help="the summary as JSON")
+    study.set_defaults(run=_study)
+
+
+def _study(arguments: argparse.Namespace) -> int:
+    from ttr_numerics.progress import progress_named
+    from ttr_numerics.study import Store, run
+    from ttr_numerics.study.engine import estimate
+    from ttr_numerics.study.target import named
+
+    study = named(arguments.target, [_axis(text) for text in arguments.axis])
+    store = Store(_writable(arguments.store or f"{study.name}.jsonl", "--store"))
+    workers = _workers(arguments)
+    if arguments.dry_run:
+        cells, seconds = estimate(study, store)
+        said = {"study": study.name, "cells": len(study.cells), "missing": cells, "seconds_one_by_one": seconds}
+        _say(
+            said,
+            f"{study.name}: {cells} of {len(study.cells)} cells are missing, about {_span(seconds)} on one core",
+            arguments,
+        )
+        return 0
+    parquet = _writable(arguments.parquet, "--parquet") if arguments.parquet else None
+    summary = run(study, store, workers, progress_named(study.name))
+    if parquet is not None:
+        store.write_parquet(parquet, [study.key(cell) for cell in study.cells])
+    text = (
+        f"{study.name}: {summary.cells} cells, {summary.stored} stored before, {summary.computed} computed now, "
+        f"{summary.failed} failed; rows in {store.path}"
+    )
+    _say({"study": study.name, **vars(summary), "store": str(store.path)}, text, arguments)
+    for sentence in _failures(study, store):
+        print(f"ttr study: {sentence}", file=sys.stderr)
+    return 3 if summary.failed else 0
+
+
+def _axis(text: str) -> tuple[str, tuple[Any, ...]]:
+    name, equals, values = text.partition("=")
+    if not equals or not values:
+        raise ValueError(f"--axis: expected NAME=V1,V2, got {text}")
+    return name, tuple(_value(part) for part in values.split(","))
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _workers(arguments: argparse.Namespace) -> Any:
+    from ttr_numerics.study import Cluster, InProcess
+
+    if arguments.cores is not None and arguments.cluster:
+        raise ValueError("--cores: expected without --cluster, got both")
+    if arguments.cores is not None and arguments.cores < 0:
+        raise ValueError(f"--cores: expected at least 0, got {arguments.cores}")
+    if arguments.cores is None and not arguments.cluster:
+        return InProcess()
+    return Cluster(arguments.cluster, arguments.cores or None)
+
+
+def _writable(text: str, flag: str) -> Path:
+    path = Path(text)
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise ValueError(f"{flag}: expected a file in an existing folder, got {text}")
+    return path
+
+
+def _failures(study: Any, store: Any) -> list[str]:
+    """The first few failed cells with what they raised."""
+    entries = store.entries()
+    failed = [entries[key] for key in map(study.key, study.cells) if key in entries and entries[key].error]
+    return [f"failed at {json.dumps(e.cell)}: {e.error}" for e in failed[:5]]
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def _say(values: dict[str, Any], text: str, arguments: argparse.Namespace) -> None:
+    print(json.dumps(values) if arguments.json else text)

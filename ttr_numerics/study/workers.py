@@ -1,0 +1,103 @@
+"""Who computes the cells: this process, or the workers of a Dask cluster, one's own or one that is running.
+
+Scheduling, restarts of dead workers and their limits are Dask's. Whoever computes, a cell has one BLAS thread.
+"""
+
+import pickle
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+__all__ = ["Cluster", "InProcess", "Workers", "WorkersError"]
+
+CONNECTING = 10.0  # seconds a scheduler may take to answer
+
+
+class WorkersError(ValueError):
+    """No workers can be had, in one sentence."""
+
+
+class Workers(Protocol):
+    """Calls a function on many items and gives results as they come."""
+
+    def results(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+        """(item, result) for every item, in any order; the result is an exception where a worker was lost."""
+
+
+@dataclass(frozen=True)
+class InProcess:
+    """One cell after the other, here."""
+
+    def results(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+        """See `Workers`."""
+        for item in items:
+            yield item, function(item)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The workers of the scheduler at `address` (tcp://host:port), or `workers` processes of this machine."""
+
+    address: str | None = None
+    workers: int | None = None
+
+    def results(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+        """See `Workers`. One cell a worker is under way, so that a cell which ends its worker takes no other along."""
+        waiting = iter(items)
+        with self._client() as client:
+            import cloudpickle
+            from distributed import as_completed
+
+            running: dict[Any, Any] = {}
+            completed = as_completed()
+
+            def submit(n: int) -> None:
+                for _, item in zip(range(n), waiting, strict=False):
+                    future = client.submit(_called, cloudpickle.dumps((function, item)), pure=False)
+                    running[future.key] = item
+                    completed.add(future)
+
+            submit(max(1, len(client.scheduler_info(n_workers=-1)["workers"])))
+            for future in completed:
+                error = future.exception() if future.status == "error" else None
+                yield running.pop(future.key), future.result() if error is None else error
+                submit(1)
+
+    @contextmanager
+    def _client(self) -> Iterator[Any]:
+        try:
+            from distributed import Client, LocalCluster
+        except ImportError as error:
+            raise WorkersError(
+                "--cores, --cluster: expected dask.distributed: pip install 'ttr-numerics[cluster]'"
+            ) from error
+        if self.address is None:
+            options = {"threads_per_worker": 1, "dashboard_address": None, "host": "127.0.0.1"}
+            with LocalCluster(n_workers=self.workers, **options) as cluster, Client(cluster) as client:
+                yield client
+            return
+        try:
+            client = Client(self.address, timeout=CONNECTING)
+        except (OSError, ValueError) as error:
+            raise WorkersError(f"--cluster: expected a scheduler at {self.address}, got no answer ({error})") from error
+        with client:
+            _check(client, self.address)
+            yield client
+
+
+def _called(content: bytes) -> Any:
+    """The call that was packed by value where it had to be: a plain pickle would name a file of another process."""
+    function, item = pickle.loads(content)
+    return function(item)
+
+
+def _check(client: Any, address: str) -> None:
+    """Refuse a cluster without workers, and one of other versions, before any cell is handed out."""
+    if not client.scheduler_info(n_workers=-1)["workers"]:
+        raise WorkersError(f"--cluster: expected workers at {address}, got a scheduler without any")
+    try:
+        client.get_versions(check=True)
+    except ValueError as error:
+        first = " ".join(str(error).split())[:300]
+        raise WorkersError(f"--cluster: expected the same versions at {address} as here, got: {first}") from error
