@@ -37,11 +37,12 @@ MAY_IMPORT = {
     "report": "",
     "probes": "arguments arrays axes backward choices convention pairs precision problem report tasks tolerance verdict",
     "measure": "arrays backward exact layers pairs tasks",
+    "profile": "exact layers measure",
     "progress": "",
     "named": "",
     "study": "named",
     "testing": "convention probes report verdict",
-    "cli": "convention derivations pairs precision probes problem progress report study tasks verdict",
+    "cli": "convention derivations pairs precision probes problem profile progress report study tasks verdict",
     "__init__": "border choices composition convention exact features gates layers measure pairs probes problem tasks "
     "testing verdict",
 }
@@ -56,11 +57,11 @@ LIBRARIES = {
     "array_api_compat": "arrays",
     "array_api_extra": "arrays",
     "sympy": "arrays derivations tasks",
-    "scipy": "arrays tolerance measure",
+    "scipy": "arrays tolerance measure profile",
     "gfloat": "arrays precision",
     "flint": "arrays",
     "numpy": "arguments arrays derivations pairs precision tolerance tasks problem convention "
-    "probes verdict measure report study testing cli",
+    "probes profile verdict measure report study testing cli",
     "matplotlib": "report",
     "jinja2": "report probes",
     "hypothesis": "probes",
