@@ -1,12 +1,29 @@
 """Exact solvers, one mathematical problem a file, independent of every layer.
 
 K (..., T, d_k) and V (..., T, d_v) are data as in `scipy.linalg.lstsq(K, V)`; a `..._prefixes` solver answers at
-every position t from tokens 1..t and returns `Output(o, state)`. All take float32 or float64.
+every position t from tokens 1..t and returns `Output(o, state)`. All take float32 or float64. A `certified_...` solver
+returns an `Enclosure`, balls that contain the exact answer for certain, and `enclosed(solve, arrays)` that of any
+solver or layer (needs python-flint).
 """
 
 from ttr_numerics.exact import kernels
 from ttr_numerics.exact import losses as losses
 from ttr_numerics.exact.affine import affine_prefixes, diagonal_kaczmarz_prefixes
+from ttr_numerics.exact.certified import (
+    Enclosure,
+    EnclosureError,
+    certified_correlation_prefixes,
+    certified_heavy_ball_prefixes,
+    certified_kaczmarz_prefixes,
+    certified_kernel_ridge_prefixes,
+    certified_kernel_smoother,
+    certified_kernel_smoother_prefixes,
+    certified_recursive_least_squares,
+    certified_ridge,
+    certified_ridge_prefixes,
+    certified_weighted_least_squares,
+    enclosed,
+)
 from ttr_numerics.exact.chebyshev import ridge_prefixes_by_chebyshev
 from ttr_numerics.exact.correlation import correlation_prefixes
 from ttr_numerics.exact.correlation_ratio import correlation_ratio_prefixes
@@ -56,6 +73,8 @@ from ttr_numerics.exact.weights import prefix_weights
 from ttr_numerics.exact.windowed_least_squares import windowed_least_squares_prefixes
 
 __all__ = [
+    "Enclosure",
+    "EnclosureError",
     "LeastNorm",
     "MEstimate",
     "Recursion",
@@ -65,12 +84,23 @@ __all__ = [
     "SquareRoot",
     "WeightedCache",
     "affine_prefixes",
+    "certified_correlation_prefixes",
+    "certified_heavy_ball_prefixes",
+    "certified_kaczmarz_prefixes",
+    "certified_kernel_ridge_prefixes",
+    "certified_kernel_smoother",
+    "certified_kernel_smoother_prefixes",
+    "certified_recursive_least_squares",
+    "certified_ridge",
+    "certified_ridge_prefixes",
+    "certified_weighted_least_squares",
     "choose_recursive_least_squares",
     "choose_ridge_prefixes",
     "correlation_prefixes",
     "correlation_ratio_prefixes",
     "descent_prefixes",
     "diagonal_kaczmarz_prefixes",
+    "enclosed",
     "exponential_mean_prefixes",
     "exponential_smoother_prefixes",
     "galerkin_prefixes",
