@@ -17,7 +17,7 @@ from safetensors import SafetensorError, deserialize
 
 from ttr_numerics.arguments import QUERIES, Argument, Domain
 from ttr_numerics.pairs import Pairing, catalogue
-from ttr_numerics.precision import FORMATS
+from ttr_numerics.precision import DTYPES
 
 __all__ = ["Problem", "ProblemError", "check_dtypes", "describe", "read_arrays", "rename_aliases"]
 
@@ -159,8 +159,8 @@ def dtype_name(name: str, x: np.ndarray) -> str:
     if not _is_real_floating(x):
         raise ProblemError(f"{name}: expected a real floating dtype, got {x.dtype}")
     name_of = _LOW.get(x.dtype, x.dtype.newbyteorder("=").name)
-    if name == "o" and name_of not in FORMATS:
-        raise ProblemError(f"o: expected one of {', '.join(FORMATS)}, got {name_of}")
+    if name == "o" and name_of not in DTYPES:
+        raise ProblemError(f"o: expected one of {', '.join(DTYPES)}, got {name_of}")
     return name_of
 
 

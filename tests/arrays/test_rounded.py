@@ -2,13 +2,17 @@
 
 from itertools import permutations
 
+import gfloat
 import ml_dtypes
 import numpy as np
 import pytest
 from scipy import stats
 
 from ttr_numerics import arrays
-from ttr_numerics.arrays.rounded import Nearest, RoundedArray, Shortened, Stochastic, rounded
+from ttr_numerics.arrays.arithmetic import Nearest, Serial, Shortened, Stochastic
+from ttr_numerics.arrays.nearest import to_nearest
+from ttr_numerics.arrays.rounded import RoundedArray, rounded
+from ttr_numerics.arrays.sums import Products, Summands
 from ttr_numerics.precision import FORMATS, MAGNIFIED
 
 FALSE_ALARM = 1e-9  # the chance that a sampling test below fails by bad luck: seeds are fixed, so once and for all
@@ -81,15 +85,14 @@ class SummationSpy(Stochastic):
     """Reads the standard deviation that `contract` multiplies its draws by."""
 
     def __init__(self) -> None:
-        self.u, self.u_sum = 0.0, 1.0
+        super().__init__(0.0, 1.0, np.random.default_rng(0))
 
     def draws(self, shape: tuple[int, ...]) -> np.ndarray:
         return np.ones(shape)
 
     def variance(self, x: np.ndarray) -> float:
         """The variance of the sum of x in units of that of one rounding, u²/3."""
-        total, squares = np.sum(x), np.sum(x * x)
-        shift = self.contract(np.zeros(1) + total, np.zeros(1) + squares, x.size) - total
+        shift = self.contract(Summands(x[None, :], -1, False)) - np.sum(x)
         return float(shift[0] ** 2)
 
 
@@ -218,3 +221,62 @@ def test_eigenvectors_are_those_of_a_nearby_symmetric_matrix(rng: np.random.Gene
     left = np.abs((Q * s) @ Q.T - A)
     assert np.all(left <= claimed + 2 * (noise.u + 2.0**-50) * (np.abs(Q) * np.abs(s)) @ np.abs(Q).T)
     assert np.all(left > 0)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_rounding_to_any_format_is_that_of_gfloat(name: str, rng: np.random.Generator) -> None:
+    info = FORMATS[name].info
+    x = rng.standard_normal(5_000) * 2.0 ** rng.integers(-160, 130, 5_000)
+    with np.errstate(over="ignore"):  # ties, subnormal numbers and what lies beyond the range
+        ties = [FORMATS[name].nearest(x) * (1 + n * FORMATS[name].u) for n in (1, 3)]
+        edge = [0.0, -0.0, np.inf, -np.inf, np.nan, info.max, info.max * (1 + FORMATS[name].u / 2), -2 * info.max]
+        x = np.concatenate([x, *ties, edge, np.float64(info.smallest) * np.array([0.5, 0.51, 1.5, 2.5])])
+    expected = gfloat.round_ndarray(info, x)
+    assert np.array_equal(to_nearest(x, info), expected, equal_nan=True)
+    assert np.array_equal(np.signbit(to_nearest(x, info)), np.signbit(expected))
+
+
+def test_serial_sums_are_those_of_a_loop(rng: np.random.Generator) -> None:
+    n = Serial.FEW + 1
+    x, y = (rng.standard_normal(shape).astype(np.float32) for shape in ((2, 3, n), (2, n, 4)))
+    single = Serial(Nearest(FORMATS["float32"].info))
+    a, b = rounded(x, single), rounded(y, single)
+    products = x[..., :, :, None] * y[..., None, :, :]
+    assert np.array_equal((a @ b).x, np.cumsum(products, axis=-2, dtype=np.float32)[..., -1, :])
+    for axis in (-1, -2, 0):
+        for keepdims in (False, True):
+            sums = arrays.namespace(a).sum(a, axis=axis, keepdims=keepdims).x
+            terms = x if x.shape[axis] > Serial.FEW else None
+            expected = np.sum(x, axis=axis, keepdims=keepdims, dtype=np.float64).astype(np.float32)
+            if terms is not None:
+                expected = np.take(np.cumsum(x, axis=axis, dtype=np.float32), [-1], axis=axis)
+                expected = expected if keepdims else expected.squeeze(axis)
+            assert np.array_equal(sums, expected)
+
+
+@pytest.mark.parametrize("scale", [0, 200, -200, 500, -500])
+def test_squared_terms_of_a_product_are_right_in_any_range(scale: int, rng: np.random.Generator) -> None:
+    x, y = rng.standard_normal((2, 3, 40)) * 2.0**scale, rng.standard_normal((2, 40, 5))
+    terms = Products(x, y)
+    (squares, unit), (most, coarse) = terms.squares(), terms.squares_at_most()
+    exact = (x / 2.0**scale) ** 2 @ y**2
+    computed, bound = ((s * (1 if u is None else u / 2.0**scale) ** 2) for s, u in ((squares, unit), (most, coarse)))
+    # Sums of 40 squares of numbers, squared and added in float32 at worst.
+    assert np.all(np.abs(computed / exact - 1) <= 43 * FORMATS["float32"].u)
+    assert np.all(bound >= exact)
+    assert np.all(bound <= 40 * np.max(x**2 * 2.0 ** (-2 * scale)) * np.max(y**2) * 40)
+
+
+def test_rows_that_differ_beyond_the_range_of_float32_keep_their_squares(rng: np.random.Generator) -> None:
+    x = rng.standard_normal((1, 2, 8)) * np.array([[1.0], [2.0**-100]])
+    y = rng.standard_normal((1, 8, 3))
+    squares, unit = Products(x, y).squares()
+    assert unit is not None
+    assert np.all(np.abs(squares * unit**2 / (x**2 @ y**2) - 1) <= 16 * np.finfo(float).eps)
+
+
+def test_code_that_asks_for_the_roundoff_gets_that_of_the_arithmetic() -> None:
+    for arithmetic in (Nearest(FORMATS["bfloat16"].info), stochastic(), Serial(Nearest(FORMATS["bfloat16"].info))):
+        x = rounded(np.ones(2), arithmetic)
+        assert arrays.unit_roundoff(x) == FORMATS["bfloat16"].u
+        assert arrays.smallest_positive(x) == arrays.smallest_positive(np.ones(2))

@@ -37,12 +37,15 @@ from ttr_numerics.arrays.library import (
 )
 from ttr_numerics.arrays.minimise import local_minimum
 from ttr_numerics.arrays.orthogonal import causal_products, triangularised
+from ttr_numerics.arrays.roles import as_residual, as_state
 
 __all__ = [
     "Adjoint",
     "Array",
     "LinAlgError",
     "all_finite",
+    "as_residual",
+    "as_state",
     "cast",
     "causal_products",
     "cholesky",

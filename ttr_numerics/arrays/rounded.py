@@ -7,155 +7,16 @@ operands. Reference: Parker, Monte Carlo Arithmetic, 1997; Higham and Mary, SIAM
 """
 
 from collections.abc import Callable
-from functools import cache
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from ttr_numerics.arrays.arithmetic import Nearest, Rounding, Shortened, Stochastic
 from ttr_numerics.arrays.factor import solve_triangular_numpy
+from ttr_numerics.arrays.roles import Role
+from ttr_numerics.arrays.sums import Products, Summands
 
 __all__ = ["Nearest", "RoundedArray", "Rounding", "Shortened", "Stochastic", "rounded"]
-
-
-class Rounding(Protocol):
-    """How one stored value is rounded, and how a sum of n terms is."""
-
-    def store(self, x: np.ndarray) -> np.ndarray:
-        """`x` as stored."""
-
-    def function(self, argument: np.ndarray, value: np.ndarray) -> np.ndarray:
-        """`value` of an elementary function as a library computes and stores it."""
-
-    def contract(self, total: np.ndarray, squares: np.ndarray, n: int) -> np.ndarray:
-        """A computed sum of n terms, given its exact value and the sum of the squared terms."""
-
-    def factor(self, x: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        """`x` after an accumulated error whose standard deviation is `scale` accumulator roundoffs."""
-
-
-class Nearest:
-    """Round to nearest in a gfloat format, with exact accumulation."""
-
-    def __init__(self, format_info: Any) -> None:
-        self.format_info = format_info
-
-    def store(self, x: np.ndarray) -> np.ndarray:
-        """`x` correctly rounded."""
-        import gfloat
-
-        return gfloat.round_ndarray(self.format_info, x)
-
-    def function(self, argument: np.ndarray, value: np.ndarray) -> np.ndarray:
-        """The correctly rounded value."""
-        return self.store(value)
-
-    def contract(self, total: np.ndarray, squares: np.ndarray, n: int) -> np.ndarray:
-        """The exact sum, rounded once."""
-        return self.store(total)
-
-    def factor(self, x: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        """The exact factorisation, rounded once."""
-        return self.store(x)
-
-
-class Shortened(Nearest):
-    """Round to nearest with `bits` fewer bits than float64, in its exponent range, with exact accumulation.
-
-    x - (x - c) rounded for c = (2^bits + 1) x. Reference: Dekker, Numer. Math. 18 (1971) 224, section 5 (Veltkamp).
-    """
-
-    def __init__(self, bits: int) -> None:
-        self.multiplier = 2.0**bits + 1
-
-    def store(self, x: np.ndarray) -> np.ndarray:
-        """`x` rounded; what is infinite, or would overflow on the way, stays what it is."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            c = self.multiplier * x
-            return np.where(np.isfinite(c), c - (c - x), x)
-
-
-class Stochastic:
-    """Each stored value gets a relative error uniform in [-u, u]; sums accumulate with unit roundoff u_sum ≤ u."""
-
-    POOL = 1 << 22
-    BLOCK = 1 << 15  # entries perturbed at a time: temporaries stay in cache
-
-    def __init__(self, u: float, u_sum: float, rng: np.random.Generator) -> None:
-        self.u, self.u_sum, self.rng = u, u_sum, rng
-        self.pool = _pool(self.POOL)
-        self.renew()
-
-    def renew(self) -> None:
-        """Give library functions new errors: for the next group of replicas."""
-        self.key = self.rng.integers(1 << 62, dtype=np.uint64)
-
-    def draws(self, n: int) -> np.ndarray:
-        """n ≤ BLOCK numbers uniform in [-1, 1]."""
-        start = int(self.rng.integers(self.POOL - n))
-        return self.pool[start : start + n]
-
-    def store(self, x: np.ndarray) -> np.ndarray:
-        """x (1 + δ); an infinity stays what it is."""
-        return _blockwise(self._store, self.BLOCK, x)
-
-    def _store(self, x: np.ndarray) -> np.ndarray:
-        return x + np.where(np.isinf(x), 0.0, self.u * x) * self.draws(x.size)
-
-    def function(self, argument: np.ndarray, value: np.ndarray) -> np.ndarray:
-        """A library function within one roundoff and its stored result: 2u, the same error for the same argument.
-
-        A gate that is constant over time gets a constant error, which accumulates in step with the tokens. Errors
-        come from a hash of the argument's bits and of the place on the first axis, where replicas lie.
-        """
-        place = np.arange(len(argument), dtype=np.uint64) + self.key
-        keys = np.broadcast_to(place.reshape(-1, *(1,) * (argument.ndim - 1)), argument.shape)
-        return _blockwise(self._function, self.BLOCK, argument, value, keys)
-
-    def _function(self, argument: np.ndarray, value: np.ndarray, key: np.ndarray) -> np.ndarray:
-        mixed = (argument.view(np.uint64) ^ key) * np.uint64(0x9E3779B97F4A7C15)
-        mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
-        uniform = (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-52 - 1.0
-        return value + (2 * self.u * value) * uniform
-
-    def contract(self, total: np.ndarray, squares: np.ndarray, n: int) -> np.ndarray:
-        """The sum with the variance of recursive summation in a random order, then stored.
-
-        Partial sum m of a random order has E π_m² = (m/n)² c² + m(n-m)/(n(n-1)) (s - c²/n) for total c and squares
-        s; summed over m = 2..n, with the n products' own roundings s, each times the variance u²/3 of one rounding.
-        """
-        if n < 2:
-            return self.store(total)
-
-        def summed(total: np.ndarray, squares: np.ndarray) -> np.ndarray:
-            c2 = total * total
-            spread = np.maximum(squares - c2 / n, 0.0)
-            ordered = c2 * ((n + 1) * (2 * n + 1) / (6 * n) - 1 / n**2)
-            variance = ordered + spread * ((n + 1) / 6 - 1 / n) + squares
-            return self._store(total + (self.u_sum * np.sqrt(variance)) * self.draws(total.size))
-
-        return _blockwise(summed, self.BLOCK, total, squares)
-
-    def factor(self, x: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        """x + u_sum scale δ."""
-        return _blockwise(lambda x, scale: x + (self.u_sum * scale) * self.draws(x.size), self.BLOCK, x, scale)
-
-
-@cache
-def _pool(size: int) -> np.ndarray:
-    """Numbers uniform in [-1, 1], one table a process, read from a random place for every block: no fresh draws."""
-    return np.random.default_rng(size).uniform(-1.0, 1.0, size)
-
-
-def _blockwise(f: Callable[..., np.ndarray], block: int, *arrays: np.ndarray) -> np.ndarray:
-    """f on flat pieces of equally shaped arrays, put together again."""
-    flat = [np.ascontiguousarray(x).reshape(-1) for x in arrays]
-    if flat[0].size <= block:
-        return f(*flat).reshape(arrays[0].shape)
-    result = np.empty(flat[0].size)
-    for start in range(0, result.size, block):
-        piece = slice(start, start + block)
-        result[piece] = f(*(x[piece] for x in flat))
-    return result.reshape(arrays[0].shape)
 
 
 class RoundedArray:
@@ -179,9 +40,8 @@ class RoundedArray:
     def _new(self, x: np.ndarray) -> "RoundedArray":
         return RoundedArray(x, self.rounding)
 
-    def _stored(self, x: np.ndarray, exact: np.ndarray | bool) -> "RoundedArray":
-        stored = self.rounding.store(x)
-        return self._new(np.where(exact, x, stored) if np.any(exact) else stored)
+    def _stored(self, x: np.ndarray, exact: Callable[[], np.ndarray | bool]) -> "RoundedArray":
+        return self._new(self.rounding.store_unless(exact, x))
 
     def __getitem__(self, index: Any) -> "RoundedArray":
         return self._new(self.x[index])
@@ -197,7 +57,7 @@ class RoundedArray:
 
     def __add__(self, other: Any) -> "RoundedArray":
         y = _plain(other)
-        return self._stored(self.x + y, (self.x == 0) | (y == 0))
+        return self._stored(self.x + y, lambda: _either(_zeros, self.x, y))
 
     __radd__ = __add__
 
@@ -208,27 +68,32 @@ class RoundedArray:
         return (-self) + other
 
     def __pow__(self, power: int) -> "RoundedArray":
-        return self._stored(self.x**power, False)
+        return self._new(self.rounding.store(self.x**power))
 
     def __mul__(self, other: Any) -> "RoundedArray":
         y = _plain(other)
-        return self._stored(self.x * y, (np.abs(self.x) == 1) | (np.abs(y) == 1))
+        return self._stored(self.x * y, lambda: _either(_units, self.x, y))
 
     __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> "RoundedArray":
         y = _plain(other)
-        return self._stored(self.x / y, np.abs(y) == 1)
+        return self._stored(self.x / y, lambda: _units(y))
 
     def __rtruediv__(self, other: Any) -> "RoundedArray":
-        return self._stored(_plain(other) / self.x, np.abs(self.x) == 1)
+        return self._stored(_plain(other) / self.x, lambda: _units(self.x))
 
     def __matmul__(self, other: "RoundedArray") -> "RoundedArray":
-        x, y, n = self.x, other.x, self.x.shape[-1]
-        if n == 1:
-            return self._new(self.rounding.store(x @ y))
-        (x, unit_x), (y, unit_y) = _in_units(x), _in_units(y)
-        return self._new(self.rounding.contract(x @ y, (x * x) @ (y * y), n) * (unit_x * unit_y))
+        x, y = (self.rounding.role(Role.OPERANDS, z) for z in (self.x, other.x))
+        return self._new(self.rounding.contract(Products(x, y)))
+
+    def as_state(self, tokens: int) -> "RoundedArray":
+        """As stored between tokens, after `tokens` of them."""
+        return self._new(self.rounding.role(Role.STATE, self.x, tokens))
+
+    def as_residual(self) -> "RoundedArray":
+        """As a residual is stored."""
+        return self._new(self.rounding.role(Role.RESIDUAL, self.x))
 
     def __eq__(self, other: Any) -> Any:
         return self.x == _plain(other)
@@ -249,6 +114,27 @@ class RoundedArray:
 
     def __ge__(self, other: Any) -> Any:
         return self.x >= _plain(other)
+
+
+class Limits(NamedTuple):
+    """What code may ask of a format: here its unit roundoff u, and float64's range."""
+
+    u: float
+
+    @property
+    def eps(self) -> float:
+        """The spacing at 1."""
+        return 2 * self.u
+
+    @property
+    def smallest_normal(self) -> float:
+        """Such that times eps it is float64's smallest number above zero."""
+        return float(np.finfo(np.float64).smallest_subnormal) / self.eps
+
+    @property
+    def bits(self) -> int:
+        """Of the numbers that carry the values."""
+        return 64
 
 
 class Namespace:
@@ -281,10 +167,14 @@ class Namespace:
 
         return exact
 
+    def finfo(self, dtype: Any) -> "Limits":
+        """The roundoff of this arithmetic, by which iterations stop; the range is float64's."""
+        return Limits(self.rounding.u)
+
     def exp(self, x: RoundedArray) -> RoundedArray:
         """exp as a library computes it; exp(0) = 1 is exact."""
         value = np.exp(x.x)
-        return RoundedArray(np.where(x.x == 0, value, self.rounding.function(x.x, value)), self.rounding)
+        return RoundedArray(np.where(x.x == 0, value, self.rounding.function(x.x, value, Role.GATE)), self.rounding)
 
     def expm1(self, x: RoundedArray) -> RoundedArray:
         """exp(x) - 1 as a library computes it; a hard reset's -1 is exact."""
@@ -307,8 +197,7 @@ class Namespace:
 
     def sum(self, x: RoundedArray, axis: int = -1, keepdims: bool = False) -> RoundedArray:
         """Summation in a random order."""
-        total, squares = (np.sum(y, axis=axis, keepdims=keepdims) for y in (x.x, x.x * x.x))
-        return RoundedArray(self.rounding.contract(total, squares, x.x.shape[axis]), self.rounding)
+        return RoundedArray(self.rounding.contract(Summands(x.x, axis, keepdims)), self.rounding)
 
     def vecdot(self, x: RoundedArray, y: RoundedArray) -> RoundedArray:
         """Σ x_i y_i over the last axis."""
@@ -387,11 +276,23 @@ def rounded(x: np.ndarray, rounding: Rounding) -> RoundedArray:
     return RoundedArray(np.asarray(x, dtype=np.float64), rounding)
 
 
-def _in_units(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each matrix of a stack in units of a power of two near its largest entry, so that squares stay in range."""
-    largest = np.max(np.abs(x), axis=(-2, -1), keepdims=True, initial=0.0)
-    unit = np.exp2(np.frexp(np.where((largest > 0) & np.isfinite(largest), largest, 1.0))[1])
-    return x / unit, unit
+def _either(which: Callable[[Any], np.ndarray | bool], x: np.ndarray, y: Any) -> np.ndarray | bool:
+    """Where `which` holds of x or of y."""
+    of_x, of_y = which(x), which(y)
+    if of_x is False or of_y is False:
+        return of_y if of_x is False else of_x
+    return of_x | of_y
+
+
+def _zeros(x: Any) -> np.ndarray | bool:
+    """Where x is 0: False if nowhere."""
+    return False if np.all(x) else np.equal(x, 0)
+
+
+def _units(x: Any) -> np.ndarray | bool:
+    """Where x is 1 or -1: False if nowhere."""
+    found = np.equal(np.abs(x), 1)
+    return found if np.any(found) else False
 
 
 def _plain(x: Any) -> Any:

@@ -4,7 +4,7 @@ One full-batch gradient step of size 1 from zero on the weighted squared loss: K
 same memory of the constant 1 it is a weighted mean of values instead, an exact local fit.
 """
 
-from ttr_numerics.arrays import Array, concat, namespace
+from ttr_numerics.arrays import Array, as_state, concat, namespace
 from ttr_numerics.axes import Output, Sums, check_sequence, initial_array, initial_matrix, initial_parts, per_token
 from ttr_numerics.recurrence import sequential
 
@@ -80,7 +80,7 @@ def divided(sums: Output) -> Output:
 
 def _add(S: Array, q: Array, k: Array, v: Array) -> tuple[Array, Array]:
     S = S + namespace(k).matrix_transpose(k) @ v
-    return S, q @ S
+    return S, q @ as_state(S)
 
 
 def _decay_and_add(S: Array, q: Array, k: Array, v: Array, log_decay: Array) -> tuple[Array, Array]:

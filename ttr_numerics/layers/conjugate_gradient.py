@@ -6,7 +6,7 @@ H_t, G_t as in `mesa`;   A_t = H_t + Λ;   x_t ≈ A_t⁻¹ q_t;   o_t = x_t G_t
 from collections.abc import Callable
 from typing import Any
 
-from ttr_numerics.arrays import Array, diagonal_matrix, namespace, unit_roundoff
+from ttr_numerics.arrays import Array, as_state, diagonal_matrix, namespace, unit_roundoff
 from ttr_numerics.axes import Moments, Output, check_sequence, row_ridge
 from ttr_numerics.layers.mesa import gate_and_weight, initial_moments, remember
 from ttr_numerics.recurrence import sequential
@@ -40,7 +40,7 @@ def mesa_cg(
     def step(
         state: Moments, q: Array, k: Array, v: Array, log_decay: Array, beta: Array, x0: Array
     ) -> tuple[Moments, Array]:
-        H, G = remember(state, k, v, log_decay, beta)
+        H, G = as_state(remember(state, k, v, log_decay, beta))
         A = H + regulariser
         return Moments(H, G), conjugate_gradient(lambda p: p @ A, q, x0, steps) @ G
 

@@ -5,7 +5,7 @@
 The error is taken on the *decayed* state. A step is stable for 0 ≤ β_t‖k_t‖² ≤ 2.
 """
 
-from ttr_numerics.arrays import Array, namespace
+from ttr_numerics.arrays import Array, as_residual, as_state, namespace
 from ttr_numerics.axes import Output, check_sequence, initial_matrix, per_token
 from ttr_numerics.recurrence import sequential
 
@@ -37,8 +37,8 @@ def gated_delta_rule(
 
 def correct(S: Array, q: Array, k: Array, v: Array, beta: Array) -> tuple[Array, Array]:
     """The step S + k' β (v - k S), read with q."""
-    S = S + namespace(k).matrix_transpose(k) @ (beta * (v - k @ S))
-    return S, q @ S
+    S = S + namespace(k).matrix_transpose(k) @ (beta * as_residual(v - k @ S))
+    return S, q @ as_state(S)
 
 
 def _decay_and_correct(S: Array, q: Array, k: Array, v: Array, beta: Array, log_decay: Array) -> tuple[Array, Array]:

@@ -4,7 +4,7 @@ Erasing on a row that is not the one written is Kaczmarz with a mismatched adjoi
 loss at that token, unless the two are parallel.
 """
 
-from ttr_numerics.arrays import Array, namespace
+from ttr_numerics.arrays import Array, as_residual, as_state, namespace
 from ttr_numerics.axes import Output, check_sequence, initial_matrix, per_channel, per_token
 from ttr_numerics.recurrence import sequential
 
@@ -58,11 +58,11 @@ def _erase_and_write(
 ) -> tuple[Array, Array]:
     xp = namespace(S)
     S = xp.matrix_transpose(xp.exp(log_decay)) * S
-    S = S + xp.matrix_transpose(k) @ (write * v - (erase * k) @ S)
-    return S, q @ S
+    S = S + xp.matrix_transpose(k) @ as_residual(write * v - (erase * k) @ S)
+    return S, q @ as_state(S)
 
 
 def _feed_back(S: Array, q: Array, k: Array, v: Array, p: Array, log_decay: Array, beta: Array) -> tuple[Array, Array]:
     xp = namespace(S)
-    S = xp.matrix_transpose(xp.exp(log_decay)) * S + xp.matrix_transpose(k) @ (beta * (v - p @ S))
-    return S, q @ S
+    S = xp.matrix_transpose(xp.exp(log_decay)) * S + xp.matrix_transpose(k) @ (beta * as_residual(v - p @ S))
+    return S, q @ as_state(S)

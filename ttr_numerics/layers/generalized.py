@@ -1,6 +1,6 @@
 """Linear attention with a transition of diagonal plus rank one (DPLR), RWKV-7 among its calls."""
 
-from ttr_numerics.arrays import Array, namespace
+from ttr_numerics.arrays import Array, as_state, namespace
 from ttr_numerics.axes import Output, check_sequence, initial_matrix, per_channel, per_token
 from ttr_numerics.recurrence import sequential
 
@@ -33,4 +33,4 @@ def _feed_back(S: Array, q: Array, k: Array, v: Array, a: Array, b: Array, log_d
     xp = namespace(S)
     decayed = xp.matrix_transpose(xp.exp(log_decay)) * S
     S = decayed + xp.matrix_transpose(b) @ (a @ S) + xp.matrix_transpose(k) @ v
-    return S, q @ S
+    return S, q @ as_state(S)

@@ -1,6 +1,6 @@
 """Implicit online learning: S_t = argmin ½‖S - S_{t-1}‖² + ½β_t‖v_t - k_t S‖², exactly and by its diagonal."""
 
-from ttr_numerics.arrays import Array, namespace
+from ttr_numerics.arrays import Array, as_state, namespace
 from ttr_numerics.axes import Output, check_sequence, initial_matrix, per_channel, per_token
 from ttr_numerics.layers.delta import correct
 from ttr_numerics.recurrence import sequential
@@ -39,4 +39,4 @@ def implicit_step(k: Array, beta: Array) -> Array:
 def _correct_entries(S: Array, q: Array, k: Array, v: Array, step: Array) -> tuple[Array, Array]:
     key = namespace(k).matrix_transpose(k)
     S = (1 - (key * key) * step) * S + key * (step * v)
-    return S, q @ S
+    return S, q @ as_state(S)

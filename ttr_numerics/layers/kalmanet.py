@@ -7,7 +7,7 @@ The spectrum of H_t + λ_t I lies in [λ_t, λ_t + ‖H_t‖_F]: its condition n
 
 from collections.abc import Callable
 
-from ttr_numerics.arrays import Array, namespace
+from ttr_numerics.arrays import Array, as_state, namespace
 from ttr_numerics.axes import Moments, Output, check_sequence, per_token
 from ttr_numerics.layers.conjugate_gradient import check_steps
 from ttr_numerics.layers.mesa import gate_and_weight, initial_moments, remember
@@ -43,7 +43,7 @@ def gated_kalmanet(
     def step(
         state: Moments, q: Array, k: Array, v: Array, log_decay: Array, beta: Array, alpha: Array
     ) -> tuple[Moments, Array]:
-        H, G = remember(state, k, v, log_decay, beta)
+        H, G = as_state(remember(state, k, v, log_decay, beta))
         unit = nonzero(trace(H))
         A = H / unit  # whose squares do not underflow
         x = chebyshev(lambda p: p @ A, q, xp.sqrt(nonzero(square_norm(A))), ridge_ratio, steps) / unit

@@ -11,6 +11,7 @@ from typing import Any
 from ttr_numerics.arrays import (
     Array,
     LinAlgError,
+    as_residual,
     concat,
     eye,
     forward_substitution,
@@ -57,7 +58,7 @@ def kernel_ridge_attention(
         rest = concat([own, columns[..., -1:, 1:]], -1) - row @ substituted
         pivot = _root(rest[..., :1], own, keys.shape[-2])
         L = concat([concat([state.L, xp.zeros_like(state.k[..., :1])], -1), concat([row, pivot], -1)], -2)
-        Z = concat([state.Z, (v - row @ state.Z) / pivot], -2)
+        Z = concat([state.Z, as_residual(v - row @ state.Z) / pivot], -2)
         read = concat([substituted[..., 1:], rest[..., 1:] / pivot], -2)
         return KernelFactor(keys, L, Z), xp.matrix_transpose(read) @ Z
 

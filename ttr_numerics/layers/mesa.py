@@ -5,7 +5,7 @@ H_t = γ_t H_{t-1} + β_t k_t'k_t;   G_t = γ_t G_{t-1} + β_t k_t'v_t;   o_t = 
 
 from typing import Any
 
-from ttr_numerics.arrays import Array, diagonal_matrix, namespace, solve_posdef
+from ttr_numerics.arrays import Array, as_state, diagonal_matrix, namespace, solve_posdef
 from ttr_numerics.axes import Moments, Output, check_sequence, initial_matrix, initial_parts, per_token, row_ridge
 from ttr_numerics.recurrence import sequential
 
@@ -32,7 +32,7 @@ def mesa(
     xp, regulariser = namespace(q), diagonal_matrix(row_ridge(ridge, q))
 
     def step(state: Moments, q: Array, k: Array, v: Array, log_decay: Array, beta: Array) -> tuple[Moments, Array]:
-        H, G = remember(state, k, v, log_decay, beta)
+        H, G = as_state(remember(state, k, v, log_decay, beta))
         solution = solve_posdef(H + regulariser, xp.matrix_transpose(q), "H + ridge")
         return Moments(H, G), xp.matrix_transpose(solution) @ G
 

@@ -3,7 +3,7 @@
 With weights w_i^(t) = exp(log_input_i + Σ_{i<s≤t} log_forget_s):  h_t = Σ w_i (q_t·k_i) v_i / max(|Σ w_i q_t·k_i|, 1)
 """
 
-from ttr_numerics.arrays import Array, namespace, smallest_positive, stabiliser
+from ttr_numerics.arrays import Array, as_state, namespace, smallest_positive, stabiliser
 from ttr_numerics.axes import (
     NormalisedMemory,
     Output,
@@ -80,4 +80,5 @@ def _write_and_divide(
     unit = finite(m)
     forget, write = xp.exp(kept - unit), xp.exp(log_input - unit) * k
     C, n = forget * state.C + xp.matrix_transpose(write) @ v, forget * state.n + write
+    C, n = as_state((C, n))
     return NormalisedMemory(C, n, m), normalised(q @ C, q @ xp.matrix_transpose(n), m)

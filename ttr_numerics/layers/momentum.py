@@ -1,6 +1,6 @@
 """The delta rule with heavy-ball momentum: the state moves by a velocity that remembers earlier steps."""
 
-from ttr_numerics.arrays import Array, namespace
+from ttr_numerics.arrays import Array, as_residual, as_state, namespace
 from ttr_numerics.axes import Momentum, Output, check_sequence, initial_matrix, initial_parts, per_token
 from ttr_numerics.recurrence import sequential
 
@@ -40,6 +40,6 @@ def _accelerate(
     state: Momentum, q: Array, k: Array, v: Array, beta: Array, log_momentum: Array, log_decay: Array
 ) -> tuple[Momentum, Array]:
     xp, (S, U) = namespace(k), state
-    U = xp.exp(log_momentum) * U + xp.matrix_transpose(k) @ (beta * (v - k @ S))
+    U = xp.exp(log_momentum) * U + xp.matrix_transpose(k) @ (beta * as_residual(v - k @ S))
     S = xp.exp(log_decay) * S + U
-    return Momentum(S, U), q @ S
+    return Momentum(S, U), q @ as_state(S)

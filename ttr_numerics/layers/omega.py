@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ttr_numerics.arrays import Array, concat, namespace, zeros
+from ttr_numerics.arrays import Array, as_residual, as_state, concat, namespace, zeros
 from ttr_numerics.axes import Output, check_sequence, initial_array, initial_matrix, initial_parts, per_token
 from ttr_numerics.recurrence import sequential
 
@@ -84,10 +84,10 @@ def omega_rule(
 
     def step(s: Windowed, q: Array, k: Array, v: Array, beta: Array, w: Array, momentum: Array, decay: Array) -> tuple:
         k, v, w = (concat([old, new], -2) for old, new in ((s.k, k), (s.v, v), (s.weights, w)))
-        U = xp.exp(momentum) * s.U + xp.matrix_transpose(k) @ (w * (v - k @ s.M))
+        U = xp.exp(momentum) * s.U + xp.matrix_transpose(k) @ (w * as_residual(v - k @ s.M))
         M = xp.exp(decay) * s.M + beta * (U if orthogonalise is None else orthogonalise(U))
         first = max(0, k.shape[-2] - window + 1)
-        return Windowed(M, U, *(x[..., first:, :] for x in (k, v, w))), q @ M
+        return Windowed(M, U, *(x[..., first:, :] for x in (k, v, w))), q @ as_state(M)
 
     gates = [per_token(name, x, q) for name, x in named.items()]
     return sequential(step, _initial(initial_state, q, v), q, k, v, *gates)

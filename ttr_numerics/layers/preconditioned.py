@@ -8,7 +8,7 @@ A is the diagonal of the decayed Gram matrix K'K, the Hessian of the squared los
 import math
 from functools import partial
 
-from ttr_numerics.arrays import Array, namespace
+from ttr_numerics.arrays import Array, as_residual, as_state, namespace
 from ttr_numerics.axes import (
     Output,
     Preconditioned,
@@ -83,5 +83,5 @@ def _correct(
     xp = namespace(k)
     A = xp.exp(curvature_log_decay) * state.A[..., None, :] + curvature_beta * (k * k)
     S = xp.matrix_transpose(xp.exp(log_decay)) * state.S
-    S = S + xp.matrix_transpose(k * multiplier(A, *constants)) @ (beta * (v - k @ S))
-    return Preconditioned(S, A[..., 0, :]), q @ S
+    S = S + xp.matrix_transpose(k * multiplier(A, *constants)) @ (beta * as_residual(v - k @ S))
+    return Preconditioned(S, A[..., 0, :]), q @ as_state(S)

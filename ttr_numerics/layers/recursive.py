@@ -6,7 +6,7 @@ P_t = (P_{t-1} - g_t' k_t P_{t-1}) / γ_t;   o_t = q_t S_t
 
 from typing import Any
 
-from ttr_numerics.arrays import Array, diagonal_matrix, namespace
+from ttr_numerics.arrays import Array, as_residual, as_state, diagonal_matrix, namespace
 from ttr_numerics.axes import Output, Recursion, check_sequence, initial_matrix, initial_parts, row_ridge
 from ttr_numerics.layers.mesa import gate_and_weight
 from ttr_numerics.recurrence import sequential
@@ -42,9 +42,9 @@ def _update(state: Recursion, q: Array, k: Array, v: Array, log_decay: Array, be
     xp, (S, P) = namespace(k), state
     decay, kP = xp.exp(log_decay), k @ P
     gain = xp.matrix_transpose(beta * kP / (decay + beta * (kP @ xp.matrix_transpose(k))))
-    S, P = S + gain @ (v - k @ S), (P - gain @ kP) / decay
+    S, P = S + gain @ as_residual(v - k @ S), (P - gain @ kP) / decay
     # The antisymmetric part of P's rounding error meets no correction and would grow as 1/Γ_t.
-    return Recursion(S, (P + xp.matrix_transpose(P)) / 2), q @ S
+    return Recursion(S, (P + xp.matrix_transpose(P)) / 2), q @ as_state(S)
 
 
 def _initial(ridge: Any, state: Recursion | None, q: Array, v: Array) -> Recursion:

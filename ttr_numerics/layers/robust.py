@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from ttr_numerics.arrays import Array, namespace, row_maximum
+from ttr_numerics.arrays import Array, as_residual, as_state, namespace, row_maximum
 from ttr_numerics.axes import Output, check_sequence, initial_matrix, per_token
 from ttr_numerics.recurrence import sequential
 
@@ -115,9 +115,9 @@ def _online(
 
     def step(A: Array, q: Array, k: Array, v: Array, beta: Array, log_decay: Array, *rows: Array) -> Any:
         xp = namespace(A)
-        wanted = beta * influence(v - k @ link(A), *rows)
+        wanted = beta * influence(as_residual(v - k @ link(A)), *rows)
         A = xp.matrix_transpose(xp.exp(log_decay)) * A + xp.matrix_transpose(k) @ wanted
-        return A, q @ link(A)
+        return A, q @ link(as_state(A))
 
     return sequential(step, initial_matrix(initial_state, q, v), q, k, v, *gates)
 

@@ -9,7 +9,7 @@ mini-batch too; only the point at which gradients are taken waits for the border
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ttr_numerics.arrays import Array, namespace, positions
+from ttr_numerics.arrays import Array, as_residual, as_state, namespace, positions
 from ttr_numerics.axes import Output, check_sequence, initial_matrix, initial_parts, per_head, per_token
 from ttr_numerics.recurrence import sequential
 
@@ -72,9 +72,9 @@ def _mini_batches(
     check_sequence(q, k, v)
 
     def step(state: MiniBatch, q: Array, k: Array, v: Array, eta: Array) -> tuple[MiniBatch, Array]:
-        write = namespace(k).matrix_transpose(k) @ (eta * correction(k @ state.start, v))
+        write = namespace(k).matrix_transpose(k) @ (eta * as_residual(correction(k @ state.start, v)))
         now = state.now + write
-        return advanced(state, now, batch, q), q @ now
+        return advanced(state, now, batch, q), q @ as_state(now)
 
     return sequential(step, initial_mini_batch(initial, batch, q, v), q, k, v, per_token("eta", eta, q))
 

@@ -5,7 +5,7 @@ W ← W - η_t ∇_W ½‖v_t - f(k_t; W_b)‖²,   b the last token before t's 
 
 from typing import NamedTuple
 
-from ttr_numerics.arrays import Array, namespace
+from ttr_numerics.arrays import Array, as_residual, as_state, namespace
 from ttr_numerics.axes import Output, check_sequence, initial_parts, per_token
 from ttr_numerics.layers.ttt import check_batch, counted
 from ttr_numerics.recurrence import sequential
@@ -45,9 +45,9 @@ def ttt_mlp(
     def step(W: Perceptron, q: Array, k: Array, v: Array, eta: Array) -> tuple[Perceptron, Array]:
         transposed, h = namespace(k).matrix_transpose, k @ W.start_1
         a = gelu(h)
-        correction = eta * (v - a @ W.start_2)
+        correction = eta * as_residual(v - a @ W.start_2)
         hidden = (correction @ transposed(W.start_2)) * gelu_slope(h)
-        now = W.W_1 + transposed(k) @ hidden, W.W_2 + transposed(a) @ correction
+        now = as_state((W.W_1 + transposed(k) @ hidden, W.W_2 + transposed(a) @ correction))
         seen = (int(W.count) + 1) % batch
         start = (W.start_1, W.start_2) if seen else now
         return Perceptron(*now, *start, counted(q, seen)), gelu(q @ now[0]) @ now[1]

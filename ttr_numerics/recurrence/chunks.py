@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from itertools import pairwise
 
-from ttr_numerics.arrays import Array, concat, namespace, unit_forward_substitution, zeros
+from ttr_numerics.arrays import Array, as_residual, as_state, concat, namespace, unit_forward_substitution, zeros
 from ttr_numerics.axes import Output
 from ttr_numerics.recurrence.decay import decay_of
 from ttr_numerics.recurrence.rows import Rows
@@ -79,7 +79,7 @@ def _one_group(S: Array, rows: Rows, m: int) -> tuple[list[Array], Array]:
     writes = xp.matrix_transpose(decay.to_end(k))
     outputs = []
     for c in range(q.shape[-3]):
-        written = w[..., c, :, :] if erase is None else w[..., c, :, :] - seen[..., c, :, :] @ S
+        written = w[..., c, :, :] if erase is None else as_residual(w[..., c, :, :] - seen[..., c, :, :] @ S)
         outputs.append(reads[..., c, :, :] @ S + scores[..., c, :, :] @ written)
-        S = decay.left_of(S, c) + writes[..., c, :, :] @ written
+        S = as_state(decay.left_of(S, c) + writes[..., c, :, :] @ written)
     return outputs, S

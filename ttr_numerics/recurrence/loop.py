@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from ttr_numerics.arrays import Array, concat
+from ttr_numerics.arrays import Array, as_state, concat
 from ttr_numerics.axes import Output
 
 __all__ = ["sequential"]
@@ -19,5 +19,6 @@ def sequential(
     outputs = []
     for t in range(q.shape[-2]):
         state, o = step(state, *(x[..., t : t + 1, :] for x in (q, k, v, *gates)))
+        state = as_state(state)
         outputs.append(o)
     return Output(concat(outputs, -2) if outputs else v, state)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ttr_numerics.arrays import Array, concat, namespace
+from ttr_numerics.arrays import Array, as_residual, as_state, concat, namespace
 from ttr_numerics.axes import Momentum, Output, check_sequence, per_token
 from ttr_numerics.layers.chunked.length import CHUNK
 from ttr_numerics.layers.chunked.momentum import momentum_delta_rule
@@ -59,9 +59,9 @@ def ttt_linear(
     outputs = []
     for piece in _pieces(q.shape[-2], int(state.count), batch, chunk):
         keys, queries = k[..., piece, :], q[..., piece, :]
-        w = step[..., piece, :] * (v[..., piece, :] - keys @ state.start)
+        w = step[..., piece, :] * as_residual(v[..., piece, :] - keys @ state.start)
         outputs.append(queries @ state.now + xp.tril(queries @ xp.matrix_transpose(keys)) @ w)
-        now = state.now + xp.matrix_transpose(keys) @ w
+        now = as_state(state.now + xp.matrix_transpose(keys) @ w)
         state = advanced(state, now, batch, q, piece.stop - piece.start)
     return Output(concat(outputs, -2) if outputs else v, state)
 

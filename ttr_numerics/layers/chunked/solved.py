@@ -11,7 +11,7 @@ Reference: von Oswald et al. (MesaNet), arXiv 2506.05233.
 
 from collections.abc import Callable
 
-from ttr_numerics.arrays import Array, concat, eye, namespace, zeros
+from ttr_numerics.arrays import Array, as_state, concat, eye, namespace, zeros
 from ttr_numerics.axes import Moments, Output
 from ttr_numerics.recurrence import Rows, chunk_parallel
 
@@ -56,7 +56,7 @@ def by_chunks(
         query, keys, values, log_decay, beta, *rows = (x[..., start : start + chunk, :] for x in (q, k, v, *gates))
         moments = Chunk(H, keys, log_decay, beta)
         outputs.append(moments.read(solve(moments, query, *rows), G, values))
-        H, G = moments.after(H, keys), moments.after(G, values)
+        H, G = as_state((moments.after(H, keys), moments.after(G, values)))
     return Output(concat(outputs, -2) if outputs else v, Moments(H, G))
 
 
