@@ -90,6 +90,11 @@ def test_a_fault_that_is_no_variant_is_not_given_a_name():
     o[:, 40:] *= 1.01
     verdict = check(o, "gated_delta_rule", **a)
     assert verdict.word is Word.WRONG
+    assert verdict.cause == "output.factor"  # no variant of the layer: a map of its answer
+    assert "1.01 times the answer, to rounding from token 40 on" in verdict.reasons[0]
+    o[:, 40:] += np.sin(o[:, 40:])
+    verdict = check(o, "gated_delta_rule", **a)
+    assert verdict.cause is None
     assert "right up to token 39 and wrong at every later one" in verdict.reasons[0]
 
 

@@ -5,6 +5,7 @@ word → cause (`diagnosis`) → the same output against the exact partner (`pai
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,15 +13,16 @@ import numpy as np
 from ttr_numerics.arrays import LinAlgError, quiet, to_numpy
 from ttr_numerics.convention import Convention
 from ttr_numerics.pairs import Pairing, pairing
-from ttr_numerics.precision import Format, format_named
+from ttr_numerics.precision import Contract, Format, contract_named, format_named
 from ttr_numerics.problem import Problem, ProblemError, check_dtypes
 from ttr_numerics.tolerance import Rounding, rounding
 from ttr_numerics.verdict.diagnosis import explain
 from ttr_numerics.verdict.packed import joined
 from ttr_numerics.verdict.reasons import basis, distance, justified, partner, places
+from ttr_numerics.verdict.statistics import statistics
 from ttr_numerics.verdict.verdict import Verdict, Word
 
-__all__ = ["check", "check_arrays", "check_problem", "judged"]
+__all__ = ["check", "check_arrays", "check_problem", "judged", "measured", "problems", "received"]
 
 
 def check(
@@ -35,7 +37,8 @@ def check(
 
     `layer` is a catalogue name or one of `ttr_numerics.layers`; `arrays` are q, k, v and the layer's own, of any
     library. A `convention` says how they differ from the layers' own; a callable gets them as they are. `dtype` names
-    the arithmetic (float64, float32, float16, bfloat16), by default the output's own.
+    the arithmetic, by default the output's own: float64, float32, float16, bfloat16, or a precision contract such as
+    "bfloat16,state=float32,residual=float32" (`precision.contract_named`).
     Raises `ProblemError` (a ValueError) on bad input. The tolerance is derived: see `ttr_numerics.tolerance`.
 
     >>> rng = np.random.default_rng(0)
@@ -47,26 +50,39 @@ def check(
     >>> check(0 * o, "linear_attention", q=q, k=k, v=v).word
     <Word.WRONG: 'wrong'>
     """
+    given, row = received(subject, layer, arrays)
+    return check_arrays(given, row, convention or Convention(), dtype)
+
+
+def received(
+    subject: Any, layer: str | Callable[..., Any], arrays: Mapping[str, Any]
+) -> tuple[dict[str, np.ndarray], Pairing]:
+    """The arrays as NumPy's, the output `o` among them, and the layer's row."""
     row = pairing(layer if isinstance(layer, str) else getattr(layer, "__name__", str(layer)))
     given = {name: _numpy(x) for name, x in arrays.items() if x is not None}
     check_dtypes(given)
     if callable(subject):
         result = subject(**arrays)
         subject = getattr(result, "o", result)
-    return check_arrays({**given, "o": _numpy(subject)}, row, convention or Convention(), dtype)
+    return {**given, "o": _numpy(subject)}, row
 
 
 def check_arrays(
     given: Mapping[str, np.ndarray], row: Pairing, convention: Convention, dtype: str | None = None
 ) -> Verdict:
     """The verdict on arrays in a foreign convention, `o` among them; a packed batch is judged sequence by sequence."""
-    verdicts = []
+    return joined([check_problem(problem, dtype) for problem in problems(given, row, convention)])
+
+
+def problems(given: Mapping[str, np.ndarray], row: Pairing, convention: Convention) -> list[Problem]:
+    """The validated problems in arrays of a foreign convention, one a packed sequence."""
+    sequences = []
     for arrays in convention.sequences(given, row.arguments):
         unknown = sorted(set(arrays) - {"q", "k", "v", "o", *row.arrays, *row.optional})
         if unknown:
             raise ProblemError(f"{unknown[0]}: expected only arrays of {row.name}, got an argument it does not take")
-        verdicts.append(check_problem(Problem.build(row, arrays), dtype))
-    return joined(verdicts)
+        sequences.append(Problem.build(row, arrays))
+    return sequences
 
 
 def check_problem(problem: Problem, dtype: str | None = None) -> Verdict:
@@ -79,9 +95,18 @@ def check_problem(problem: Problem, dtype: str | None = None) -> Verdict:
 
 def judged(problem: Problem, dtype: str | None = None) -> tuple[Verdict, Rounding]:
     """The verdict against the layer alone, without its exact partner, and the tolerance behind it."""
-    output = format_named(problem.output_dtype)
-    arithmetic = format_named(dtype) if dtype else output
-    output = output if output.u > arithmetic.u else arithmetic
+    verdict, bound = measured(problem, dtype)
+    if not verdict.wrong.any():
+        return verdict, bound
+    with quiet():  # a hypothesis may overflow: it explains nothing
+        match = explain(problem, bound, verdict.wrong, bound.contract, _output(problem, bound.contract))
+    return replace(verdict, word=match.word, reasons=(*match.reasons, *verdict.reasons), cause=match.cause), bound
+
+
+def measured(problem: Problem, dtype: str | None = None) -> tuple[Verdict, Rounding]:
+    """The same without the search for a cause, which takes longest: what is wrong is plain *wrong*."""
+    arithmetic = contract_named(dtype or problem.output_dtype)
+    output = _output(problem, arithmetic)
     try:
         with quiet():  # what overflows is found and said below
             bound = rounding(problem.row.layer, problem.arrays, arithmetic, output, problem.row.forms)
@@ -92,32 +117,36 @@ def judged(problem: Problem, dtype: str | None = None) -> tuple[Verdict, Roundin
     peak = np.max(np.abs(bound.reference))
     if peak > output.largest:
         raise ProblemError(f"o: expected an output within {output.name}'s range, got a reference of {peak:.1e}")
-    error = distance(problem.o, bound.reference)
-    verdict = _verdict(problem, bound, error, arithmetic)
+    verdict = _verdict(problem, bound, distance(problem.o, bound.reference), output)
     if verdict.wrong.any():
-        with quiet():  # a hypothesis may overflow: it explains nothing
-            match = explain(problem, bound, verdict.wrong, arithmetic, output)
-        return _with(verdict, match.word, (*match.reasons, *places(verdict, problem))), bound
+        assert verdict.statistics is not None
+        return replace(verdict, reasons=(*places(verdict, problem), *verdict.statistics.sentences(arithmetic))), bound
     word = _accepted(verdict, arithmetic)
     return _with(verdict, word, justified(word, verdict, arithmetic)), bound
 
 
-def _verdict(problem: Problem, bound: Rounding, error: np.ndarray, arithmetic: Format) -> Verdict:
+def _output(problem: Problem, arithmetic: Contract) -> Format:
+    """The coarser of the format in which the output came and the contract's."""
+    return max(format_named(problem.output_dtype), arithmetic.output, key=lambda f: f.u)
+
+
+def _verdict(problem: Problem, bound: Rounding, error: np.ndarray, output: Format) -> Verdict:
     return Verdict(
         word=Word.WRONG,
         layer=problem.row.name,
-        arithmetic=arithmetic.name,
+        arithmetic=bound.contract.name,
         reasons=(),
         error=error,
         tolerance=bound.bound,
         magnitude=distance(bound.reference, 0.0),
         predicted=bound.spread,
         condition=_condition(problem),
-        basis=basis(problem, bound),
+        basis=basis(bound),
+        statistics=statistics(problem.o, bound, bound.contract, output),
     )
 
 
-def _accepted(verdict: Verdict, arithmetic: Format) -> Word:
+def _accepted(verdict: Verdict, arithmetic: Contract) -> Word:
     """Inconclusive or ill-conditioned by the median position of any head, else rounding."""
     if (np.mean(verdict.undecided, axis=-1) > 0.5).any():
         return Word.INCONCLUSIVE

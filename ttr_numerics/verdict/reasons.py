@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from ttr_numerics.arrays import LinAlgError, quiet
-from ttr_numerics.precision import FORMATS, Format
+from ttr_numerics.precision import FORMATS, Contract
 from ttr_numerics.problem import Problem
-from ttr_numerics.tolerance import BIAS, FALSE_ALARM, REPLICAS, Rounding, rounding, row_norms
+from ttr_numerics.tolerance import BIAS, FALSE_ALARM, Rounding, rounding, row_norms
 from ttr_numerics.verdict.verdict import Verdict, Word
 
 __all__ = ["basis", "distance", "justified", "partner", "places"]
@@ -16,19 +16,19 @@ _PARTNER_LIMIT = 1 << 26  # entries of all pairs of tokens that the exact partne
 _JACOBIAN_LIMIT = 1 << 21  # entries of the derivative of all predictions by all weights, where a map has weights
 
 
-def basis(problem: Problem, bound: Rounding) -> str:
+def basis(bound: Rounding) -> str:
     """How the tolerance came about, in one sentence."""
-    name, checks = bound.format.name, round(1 / FALSE_ALARM)
-    chunked = ", the widest of the time loop and chunks of 16 and 64 tokens" if problem.row.forms else ""
+    name, checks, policy = bound.contract.name, round(1 / FALSE_ALARM), bound.policy
+    forms = f", {policy.words}" if policy.words else ""
     own = "the layer's own code with 4 bits fewer, scaled back," if name == "float64" else "the layer's own code"
     return (
-        f"per head and token the larger of {bound.quantile:.2f} times the spread of {REPLICAS} replicas with random "
-        f"{name} rounding (Student's quantile: one false alarm in {checks} checks) and {BIAS} times the error of {own} "
-        f"in {name}{chunked}; errors are against float64 on the same inputs"
+        f"per head and token the larger of {bound.quantile:.2f} times the spread of {policy.replicas} replicas with "
+        f"random {name} rounding (Student's quantile: one false alarm in {checks} checks) and {BIAS} times the error "
+        f"of {own} in {name}{forms}; errors are against float64 on the same inputs"
     )
 
 
-def justified(word: Word, verdict: Verdict, arithmetic: Format) -> tuple[str, ...]:
+def justified(word: Word, verdict: Verdict, arithmetic: Contract) -> tuple[str, ...]:
     """Why an output within its tolerance is right, or cannot be judged."""
     heads = f"{verdict.error.size} positions"
     if word is Word.INCONCLUSIVE:
@@ -52,7 +52,7 @@ def justified(word: Word, verdict: Verdict, arithmetic: Format) -> tuple[str, ..
     return (sentence, *_reservations(verdict, arithmetic))
 
 
-def _reservations(verdict: Verdict, arithmetic: Format) -> tuple[str, ...]:
+def _reservations(verdict: Verdict, arithmetic: Contract) -> tuple[str, ...]:
     """What an accepted output leaves open."""
     sentences = []
     open_positions = int(verdict.undecided.sum())

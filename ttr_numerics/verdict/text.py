@@ -34,7 +34,7 @@ _COLUMNS = (
 
 def as_text(verdict: Verdict) -> str:
     """Headline, reasons, a table with a row a head, and how the tolerance was derived."""
-    lines = [f"{verdict.layer} in {verdict.arithmetic}: {_HEADLINE[verdict.word]} [{verdict.word.value}]", ""]
+    lines = [f"{verdict.layer} in {verdict.arithmetic}: {_headline(verdict)} [{verdict.word.value}]", ""]
     lines += [part for reason in verdict.reasons for part in _wrapped(f"- {reason}")]
     heads = sorted(verdict.to_json()["heads"], key=lambda h: -float(h["worst_ratio"]))
     shown = sorted(heads[:_MOST_HEADS], key=lambda h: h["head"])
@@ -44,13 +44,19 @@ def as_text(verdict: Verdict) -> str:
     lines += [
         "",
         *_wrapped(
-            "predicted: the root mean square rounding error relative to the output, median over tokens. "
-            "detectable: the smallest relative change of a token's output that cannot pass, median over tokens. "
-            "errors are Euclidean norms over d_v."
+            "predicted: the typical rounding error; detectable: the smallest change that cannot pass; both relative to "
+            "a token's output, medians over tokens. Errors are Euclidean norms over d_v."
         ),
         *_wrapped(f"tolerance: {verdict.basis}."),
     ]
     return "\n".join(lines)
+
+
+def _headline(verdict: Verdict) -> str:
+    """The word, said of precision where that is the convention broken."""
+    if (verdict.cause or "").startswith("contract."):
+        return "wrong: less precise than declared"
+    return _HEADLINE[verdict.word]
 
 
 def catalogue_text(rows: Sequence[Pairing]) -> str:

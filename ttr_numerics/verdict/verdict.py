@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from ttr_numerics.verdict.plain import plain
+from ttr_numerics.verdict.statistics import Statistics
+
 __all__ = ["EXIT_STATUS", "Verdict", "Word"]
 
 
@@ -35,7 +38,9 @@ class Verdict:
     """The conclusion on one output.
 
     `error`, `tolerance` and `magnitude` (..., T) are ‖o_t - reference_t‖₂, its bound and ‖reference_t‖₂ per position
-    (head and token); an output that is NaN or infinite has error inf. `reasons` are sentences, most important first.
+    (head and token); an output that is NaN or infinite has error inf. `reasons` are sentences, most important first;
+    `cause` is the key of what explains a wrong output (`verdict.causes` has them all), None where nothing does, and
+    `statistics` say what the error looks like.
     """
 
     word: Word
@@ -48,6 +53,8 @@ class Verdict:
     predicted: np.ndarray
     condition: np.ndarray
     basis: str
+    cause: str | None = None
+    statistics: Statistics | None = None
 
     @property
     def status(self) -> int:
@@ -99,17 +106,19 @@ class Verdict:
             "schema": 1,
             "verdict": self.word.value,
             "status": self.status,
+            "cause": self.cause,
             "layer": self.layer,
             "arithmetic": self.arithmetic,
             "reasons": list(self.reasons),
             "basis": self.basis,
+            "statistics": None if self.statistics is None else self.statistics.to_json(),
             "positions": self.error.size,
             "wrong": int(self.wrong.sum()),
             "undecided": int(self.undecided.sum()),
             "first_wrong": self.first_wrong,
-            "worst": {"position": worst, **{n: _plain(getattr(self, n)[worst]) for n in _FIGURES}},
+            "worst": {"position": worst, **{n: plain(getattr(self, n)[worst]) for n in _FIGURES}},
             "heads": [self._head(index) for index in np.ndindex(self.error.shape[:-1])],
-            "per_position": {n: _plain(getattr(self, n)) for n in _FIGURES},
+            "per_position": {n: plain(getattr(self, n)) for n in _FIGURES},
         }
 
     def _head(self, index: tuple[int, ...]) -> dict[str, Any]:
@@ -121,21 +130,13 @@ class Verdict:
             "head": index,
             "wrong": int(self.wrong[index].sum()),
             "undecided": int(self.undecided[index].sum()),
-            "error": _plain(np.max(self.error[index])),
-            "worst_ratio": _plain(np.max(self.ratio[index])),
+            "error": plain(np.max(self.error[index])),
+            "worst_ratio": plain(np.max(self.ratio[index])),
             "worst_token": int(np.argmax(self.ratio[index])),
-            "median_predicted": _plain(np.median(self.predicted[index] / size)),
-            "median_detectable": _plain(np.median(relative)) if relative.size else "inf",
-            "condition": _plain(self.condition[index]),
+            "median_predicted": plain(np.median(self.predicted[index] / size)),
+            "median_detectable": plain(np.median(relative)) if relative.size else "inf",
+            "condition": plain(self.condition[index]),
         }
 
 
 _FIGURES = ("error", "tolerance", "magnitude", "predicted", "ratio", "detectability")
-
-
-def _plain(x: Any) -> Any:
-    """Floats that JSON can hold; what it cannot as strings."""
-    if isinstance(x, np.ndarray) and x.ndim:
-        return [_plain(y) for y in x]
-    value = float(x)
-    return value if np.isfinite(value) else str(value)
