@@ -38,11 +38,13 @@ MAY_IMPORT = {
     "probes": "arguments arrays axes backward choices convention pairs precision problem report tasks tolerance verdict",
     "measure": "arrays backward exact layers pairs tasks",
     "profile": "exact layers measure",
+    "capture": "convention",
+    "nn": "arguments axes border composition pairs",
     "progress": "",
     "named": "",
     "study": "named",
     "testing": "convention probes report verdict",
-    "cli": "convention derivations pairs precision probes problem profile progress report study tasks verdict",
+    "cli": "capture convention derivations pairs precision probes problem profile progress report study tasks verdict",
     "__init__": "border choices composition convention exact features gates layers measure pairs probes problem tasks "
     "testing verdict",
 }
@@ -51,7 +53,8 @@ ONLY_PART = {("verdict", "exact"): "ttr_numerics.exact.kernels"}
 
 # Rooms that may name a library, a prefix of a room's own name. No row: nobody may.
 LIBRARIES = {
-    "torch": "arrays",
+    "torch": "arrays capture nn",
+    "transformers": "capture",
     "cupy": "arrays",
     "cupyx": "arrays",
     "array_api_compat": "arrays",
@@ -61,11 +64,12 @@ LIBRARIES = {
     "gfloat": "arrays precision",
     "flint": "arrays",
     "numpy": "arguments arrays derivations pairs precision tolerance tasks problem convention "
-    "probes profile verdict measure report study testing cli",
+    "probes profile verdict measure report study testing nn cli",
     "matplotlib": "report",
     "jinja2": "report probes",
     "hypothesis": "probes",
     "sklearn": "",
+    "significantdigits": "",
     "statsmodels": "",
     "padasip": "",
     "pytest": "testing",

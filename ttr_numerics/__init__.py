@@ -7,12 +7,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ttr_numerics import border, choices, exact, features, gates, layers, measure, tasks
+    from ttr_numerics import border, choices, exact, features, gates, layers, measure, tasks, testing
     from ttr_numerics.composition import regression
     from ttr_numerics.convention import Convention
     from ttr_numerics.pairs import catalogue
     from ttr_numerics.probes import audit
-    from ttr_numerics.verdict import check
+    from ttr_numerics.verdict import certify, check
 
 __version__ = "0.1.0"
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "audit",
     "border",
     "catalogue",
+    "certify",
     "check",
     "choices",
     "exact",
@@ -29,12 +30,14 @@ __all__ = [
     "measure",
     "regression",
     "tasks",
+    "testing",
 ]
 
 _HOME = {
     "Convention": "ttr_numerics.convention",
     "audit": "ttr_numerics.probes",
     "catalogue": "ttr_numerics.pairs",
+    "certify": "ttr_numerics.verdict",
     "check": "ttr_numerics.verdict",
     "regression": "ttr_numerics.composition",
 }

@@ -3,9 +3,11 @@
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from ttr_numerics.cli.border import convention_of
+from ttr_numerics.cli.stored import add_prefix, stored_arrays
 
 __all__ = ["add"]
 
@@ -19,23 +21,34 @@ def add(commands: Any) -> None:
         epilog="Exit status: 0 right, 1 wrong, 2 bad usage or bad input, 5 inconclusive.",
     )
     check.add_argument("file", help=".npz or .safetensors with q, k, v, o (..., T, d) and the layer's arrays")
+    add_prefix(check)
     check.add_argument("--layer", required=True, help="a name from `ttr layers`")
-    check.add_argument("--dtype", help="arithmetic of the output: float64, float32, float16, bfloat16 (default: o's)")
+    check.add_argument(
+        *("--dtype", "--contract"),
+        dest="dtype",
+        help="arithmetic of the output: float64, float32, float16, bfloat16 (default: o's), or a precision contract "
+        'such as "bfloat16,state=float32,residual=float32"',
+    )
     check.add_argument("--convention", help="of the arrays: fla, mamba, torch_sdpa, transformers, ... (default: ours)")
     check.add_argument("--scale", help="multiply the logits q·k by this number, or by 1/sqrt(d)")
     check.add_argument("--grouped-heads", action="store_true", help="query heads share key heads, in order")
+    check.add_argument(
+        "--certify",
+        action="store_true",
+        help="prove the error between two bounds, in ball arithmetic: small problems (needs python-flint)",
+    )
     check.add_argument("--json", action="store_true", help="the whole verdict as JSON")
     check.set_defaults(run=_check)
 
 
 def _check(arguments: argparse.Namespace) -> int:
     from ttr_numerics.pairs import pairing
-    from ttr_numerics.problem import ProblemError, check_dtypes, describe, read_arrays, rename_aliases
-    from ttr_numerics.verdict import check_arrays
+    from ttr_numerics.problem import ProblemError, check_dtypes, describe, rename_aliases
+    from ttr_numerics.verdict import check_arrays, problems
     from ttr_numerics.verdict.text import as_text
 
     row = pairing(arguments.layer)
-    arrays, notes = rename_aliases(read_arrays(arguments.file))
+    arrays, notes = rename_aliases(stored_arrays(arguments))
     for note in notes:
         print(f"ttr check: {note}", file=sys.stderr)
     convention = convention_of(arguments)
@@ -49,6 +62,20 @@ def _check(arguments: argparse.Namespace) -> int:
     if unused:
         print(f"ttr check: not used by {row.name}: {', '.join(unused)}", file=sys.stderr)
     kept = {name: x for name, x in arrays.items() if name not in unused}
+    if arguments.certify:
+        return _certify(problems(kept, row, convention), arguments)
     verdict = check_arrays(kept, row, convention, arguments.dtype)
     print(json.dumps(verdict.to_json()) if arguments.json else as_text(verdict))
     return verdict.status
+
+
+def _certify(sequences: Sequence[Any], arguments: argparse.Namespace) -> int:
+    """Print the certificate in place of the verdict; its exit status is that of the verdict it carries."""
+    from ttr_numerics.verdict.certificate import certificate_text, certify_problems
+
+    try:
+        certificate = certify_problems(sequences, arguments.dtype)
+    except ModuleNotFoundError as error:
+        raise ValueError(f"--certify: {error}") from error
+    print(json.dumps(certificate.to_json()) if arguments.json else certificate_text(certificate))
+    return certificate.status

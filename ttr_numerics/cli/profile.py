@@ -4,6 +4,8 @@ import argparse
 import json
 from typing import Any
 
+from ttr_numerics.cli.stored import add_prefix, stored_arrays
+
 __all__ = ["add"]
 
 
@@ -16,16 +18,17 @@ def add(commands: Any) -> None:
         epilog="Exit status: 0 done, 2 bad usage or bad input.",
     )
     profile.add_argument("file", help=".npz or .safetensors with k (..., T, d_k), and v (..., T, d_v) if there are any")
+    add_prefix(profile)
     profile.add_argument("--seed", type=int, default=0, help="of the random values where the file has none")
     profile.add_argument("--json", action="store_true", help="everything as JSON")
     profile.set_defaults(run=_profile)
 
 
 def _profile(arguments: argparse.Namespace) -> int:
-    from ttr_numerics.problem import ProblemError, describe, read_arrays, rename_aliases
+    from ttr_numerics.problem import ProblemError, describe, rename_aliases
     from ttr_numerics.profile import as_text, profiled
 
-    arrays, _ = rename_aliases(read_arrays(arguments.file))
+    arrays, _ = rename_aliases(stored_arrays(arguments))
     if "k" not in arrays:
         raise ProblemError(f"k: expected in {arguments.file}, got no such array; there are {describe(arrays)}")
     found = profiled(arrays["k"], arrays.get("v"), arguments.seed)

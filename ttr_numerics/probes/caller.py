@@ -1,20 +1,22 @@
 """Calling a stranger's function: arrays of its library in, NumPy out, and whether it wrote into what it was given."""
 
-import importlib
-import importlib.util
 import inspect
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from ttr_numerics.arrays import cast, to_numpy
+from ttr_numerics.arrays.tape import leaf, on_tape, vector_jacobian
+from ttr_numerics.probes.target import resolve
+from ttr_numerics.probes.views import Stored, as_view
 
-__all__ = ["Caller", "Here", "ShapeError", "Raw", "SubjectError", "resolve"]
+__all__ = ["Caller", "Gradients", "Here", "ShapeError", "Raw", "SubjectError", "resolve"]
+
+_PARTS = {"o": "output", "state": "final state"}
+FINAL_STATE = "output_final_state"  # a flag of public code without which no final state comes back
 
 
 class SubjectError(RuntimeError):
@@ -34,11 +36,29 @@ class Raw(NamedTuple):
     changed: tuple[str, ...]
 
 
+class Gradients(NamedTuple):
+    """Σ c ∂y/∂x on NumPy in float64 by the name of x, None where y does not depend on it; or why there are none."""
+
+    arrays: dict[str, np.ndarray | None]
+    refusal: str = ""
+
+
 class Caller(Protocol):
     """A function here or in another process."""
 
     def call(self, foreign: Mapping[str, Any], library: str, dtype: str, state: Any = None) -> Raw:
-        """Call it on NumPy arrays (and numbers), cast to `dtype` of `library`, from `state` if not None."""
+        """Call it on NumPy arrays (and numbers), cast to `dtype` of `library`, from `state` if not None.
+
+        Whole numbers stay whole; what is `Stored` is handed over in that storage.
+        """
+
+    def gradients(
+        self, foreign: Mapping[str, Any], library: str, dtype: str, part: str, upstream: np.ndarray
+    ) -> Gradients:
+        """By every array of a call, of Σ c y: y its output (`part` "o") or final state ("state"), c = `upstream`."""
+
+    def numbers(self, state: Any) -> tuple[np.ndarray, ...]:
+        """The arrays that a final state of its own consists of, on NumPy in float64."""
 
     def parameters(self) -> tuple[str, ...]:
         """Names of its parameters; "**" stands for any keyword."""
@@ -46,34 +66,96 @@ class Caller(Protocol):
 
 @dataclass(frozen=True)
 class Here:
-    """A function of this process."""
+    """A function of this process, or a torch module, whose weights are cast to the dtype of the arrays."""
 
     function: Callable[..., Any]
 
     def call(self, foreign: Mapping[str, Any], library: str, dtype: str, state: Any = None) -> Raw:
-        """See `Caller`. q, k and v go by position, under whatever names; the rest by name."""
-        given = {n: cast(x, library, dtype) if isinstance(x, np.ndarray) else x for n, x in foreign.items()}
-        named = dict(list(given.items())[3:]) | ({} if state is None else {"initial_state": state})
+        """See `Caller`. q, k and v go by position, under whatever names, or as keywords where it takes no other."""
+        given = {n: _handed(x, library, dtype) for n, x in foreign.items()}
         try:
-            with warnings.catch_warnings():  # a warning is no failure, whatever the caller's filters say
-                warnings.simplefilter("ignore")
-                result = self.function(*list(given.values())[:3], **named)
+            result = self._returned(given, state)
         except Exception as error:
-            raise SubjectError(f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}") from error
+            raise SubjectError(_sentence(error)) from error
         o, final = _parts(result)
         if not hasattr(o, "dtype"):
             raise SubjectError(f"expected an array as output, got {type(o).__name__}")
-        changed = tuple(n for n, x in foreign.items() if isinstance(x, np.ndarray) and _differ(given[n], x, dtype))
+        changed = tuple(n for n, x in foreign.items() if _is_array(x) and _differ(given[n], x, library, dtype))
         return Raw(np.asarray(to_numpy(o)), str(o.dtype).removeprefix("torch."), final, changed)
 
-    def parameters(self) -> tuple[str, ...]:
+    def gradients(
+        self, foreign: Mapping[str, Any], library: str, dtype: str, part: str, upstream: np.ndarray
+    ) -> Gradients:
+        """See `Caller`. What cannot be differentiated has no gradient, and is no failure."""
+        given = {n: _handed(x, library, dtype) for n, x in foreign.items()}
+        leaves = {n: leaf(x) for n, x in given.items() if _is_array(foreign[n])}
+        try:
+            y = _parts(self._returned({**given, **leaves}, None))[0 if part == "o" else 1]
+            if not on_tape(y):
+                return Gradients({}, f"its {_PARTS[part]} leads back to no input: it has no gradient")
+            if tuple(y.shape) != upstream.shape:
+                return Gradients({}, f"expected a {_PARTS[part]} of shape {upstream.shape}, got {tuple(y.shape)}")
+            c = cast(upstream, library, str(y.dtype).removeprefix("torch."))
+            found = vector_jacobian([y], [c], list(leaves.values()))
+        except Exception as error:  # noqa: BLE001 (it ran before, and may raise anything when it is differentiated)
+            return Gradients({}, f"it cannot be differentiated: {_sentence(error)}")
+        wide = (None if g is None else np.asarray(to_numpy(g), dtype=np.float64) for g in found)
+        return Gradients(dict(zip(leaves, wide, strict=True)))
+
+    def numbers(self, state: Any) -> tuple[np.ndarray, ...]:
         """See `Caller`."""
-        found = inspect.signature(self.function).parameters.values()
-        return tuple("**" if p.kind is p.VAR_KEYWORD else p.name for p in found)
+        if isinstance(state, Mapping):
+            state = tuple(state.values())
+        if isinstance(state, tuple | list):
+            return tuple(x for part in state for x in self.numbers(part))
+        return (np.asarray(to_numpy(state), dtype=np.float64),) if hasattr(state, "dtype") else ()
+
+    def parameters(self) -> tuple[str, ...]:
+        """See `Caller`. A compiled function that does not say takes what goes by position."""
+        return tuple("**" if p.kind is p.VAR_KEYWORD else p.name for p in self._signature())
+
+    def _signature(self) -> list[inspect.Parameter]:
+        try:
+            return list(inspect.signature(getattr(self.function, "forward", self.function)).parameters.values())
+        except (TypeError, ValueError):
+            return []
+
+    def _returned(self, given: dict[str, Any], state: Any) -> Any:
+        """What the function returns, its final state asked for where it has a flag for that."""
+        flag = {FINAL_STATE: True} if FINAL_STATE in self.parameters() else {}
+        named = flag | dict(list(given.items())[3:]) | ({} if state is None else {"initial_state": state})
+        with warnings.catch_warnings():  # a warning is no failure, whatever the caller's filters say
+            warnings.simplefilter("ignore")
+            return self._called(list(given.values())[:3], named)
+
+    def _called(self, sequences: list[Any], named: dict[str, Any]) -> Any:
+        if hasattr(self.function, "forward") and hasattr(self.function, "to") and hasattr(sequences[0], "device"):
+            self.function.to(sequences[0].dtype)
+        keywords = [p.name for p in self._signature() if p.kind is p.KEYWORD_ONLY]
+        found = [next((x for x in keywords if x.lower().startswith(n)), None) for n in "qkv"]
+        places = [p for p in self._signature() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        if len(places) < len(sequences) and None not in found:
+            return self.function(**dict(zip(map(str, found), sequences, strict=True)), **named)
+        return self.function(*sequences, **named)
 
 
-def _differ(after: Any, before: np.ndarray, dtype: str) -> bool:
-    fresh = to_numpy(cast(before, "numpy", dtype))
+def _sentence(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+
+
+def _is_array(x: Any) -> bool:
+    return isinstance(x, np.ndarray | Stored)
+
+
+def _handed(x: Any, library: str, dtype: str) -> Any:
+    """`x` as the subject gets it."""
+    if isinstance(x, Stored):
+        return as_view(_handed(x.values, library, dtype), x.view)
+    return cast(x, library, "int64" if x.dtype.kind in "iu" else dtype) if isinstance(x, np.ndarray) else x
+
+
+def _differ(after: Any, before: Any, library: str, dtype: str) -> bool:
+    fresh = np.asarray(to_numpy(_handed(before, library, dtype)))
     return not np.array_equal(np.asarray(to_numpy(after)), fresh, equal_nan=fresh.dtype.kind == "f")
 
 
@@ -83,33 +165,3 @@ def _parts(result: Any) -> tuple[Any, Any]:
     if isinstance(result, tuple | list):
         return result[0], result[1] if len(result) > 1 else None
     return result, None
-
-
-def resolve(target: str) -> Callable[..., Any]:
-    """The function that `package.module:function` or `path/to/file.py:function` names."""
-    place, colon, name = target.rpartition(":")
-    if not colon or not name:
-        raise ValueError(f"target: expected package.module:function or file.py:function, got {target}")
-    found: Any = _module(place)
-    for part in name.split("."):
-        if not hasattr(found, part):
-            raise ValueError(f"target: expected {part} in {place}, got no such name")
-        found = getattr(found, part)
-    if not callable(found):
-        raise ValueError(f"target: expected a function, got {type(found).__name__} {name}")
-    return found
-
-
-def _module(place: str) -> ModuleType:
-    if not place.endswith(".py"):
-        try:
-            return importlib.import_module(place)
-        except ImportError as error:
-            raise ValueError(f"target: expected an importable module, got {place}: {error}") from error
-    path = Path(place)
-    spec = importlib.util.spec_from_file_location(path.stem, path) if path.is_file() else None
-    if spec is None or spec.loader is None:
-        raise ValueError(f"target: expected a Python file, got {place}, which is not one")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

@@ -4,12 +4,15 @@ import contextlib
 import io
 import multiprocessing
 import signal
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
-from ttr_numerics.probes.caller import Here, Raw, SubjectError, resolve
+import numpy as np
+
+from ttr_numerics.probes.caller import Gradients, Here, Raw, SubjectError, resolve
 
 __all__ = ["Remote"]
 
@@ -33,6 +36,16 @@ class Remote:
     def call(self, foreign: Mapping[str, Any], library: str, dtype: str, state: Any = None) -> Raw:
         """See `Caller`. Raises `SubjectError` where the child raises, dies or takes too long."""
         return self._asked("call", (dict(foreign), library, dtype, state))
+
+    def gradients(
+        self, foreign: Mapping[str, Any], library: str, dtype: str, part: str, upstream: np.ndarray
+    ) -> Gradients:
+        """See `Caller`."""
+        return self._asked("gradients", (dict(foreign), library, dtype, part, upstream))
+
+    def numbers(self, state: Any) -> tuple[np.ndarray, ...]:
+        """See `Caller`."""
+        return self._asked("numbers", (state,))
 
     def parameters(self) -> tuple[str, ...]:
         """See `Caller`."""
@@ -86,7 +99,12 @@ class Remote:
 
 
 def _serve(pipe: Connection, target: str) -> None:
-    """Answer requests until the pipe closes. What the subject prints goes nowhere."""
+    """Answer requests until the pipe closes. What the subject prints goes nowhere.
+
+    An interrupt is the parent's to deal with, and its command line, which may hold the seed, is not the subject's.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.argv = [target]
     with contextlib.redirect_stdout(io.StringIO()):
         try:
             here = Here(resolve(target))
@@ -107,6 +125,10 @@ def _answered(here: Here, states: list[Any], what: str, arguments: tuple) -> tup
     """The answer to one request; final states are kept in `states` and stood for by their number."""
     if what == "parameters":
         return "names", here.parameters()
+    if what == "gradients":
+        return "returned", here.gradients(*arguments)
+    if what == "numbers":
+        return "returned", here.numbers(states[arguments[0]])
     foreign, library, dtype, state = arguments
     try:
         raw = here.call(foreign, library, dtype, None if state is None else states[state])

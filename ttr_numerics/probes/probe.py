@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,12 +10,14 @@ from ttr_numerics.arrays import LinAlgError, quiet
 from ttr_numerics.axes import Output
 from ttr_numerics.pairs import Pairing
 from ttr_numerics.precision import FORMATS
-from ttr_numerics.probes.subject import Case, Subject
+from ttr_numerics.probes.failure import Failure, timed
+from ttr_numerics.probes.subject import Case, NotApplicable, Subject
 from ttr_numerics.tolerance import Rounding, rounding, row_norms
-from ttr_numerics.verdict import Word
+from ttr_numerics.verdict import EXIT_STATUS, Word
 
 __all__ = [
     "Finding",
+    "Found",
     "NotApplicable",
     "Probe",
     "bound_of",
@@ -28,15 +30,21 @@ __all__ = [
 ]
 
 
-class NotApplicable(Exception):  # noqa: N818 (no error: a reason)
-    """Why a probe says nothing of this layer or this subject."""
+class Found(NamedTuple):
+    """What `examine` concludes: the word, its sentences, the worst error in units of its tolerance, the cause's key."""
+
+    word: Word
+    reasons: tuple[str, ...]
+    ratio: float
+    cause: str | None = None
 
 
 @dataclass(frozen=True)
 class Finding:
     """What one probe found: a verdict word, the sentences, the worst error in units of its tolerance, its seconds.
 
-    `word` None: the probe does not apply, and the sentence says why; `failed`: the subject did not run.
+    `word` None: the probe does not apply, and the sentence says why; `failed`: the subject did not run. `kind` is the
+    probe's, `cause` the key of what explains the error, `case` the calls that show it, shrunk where there was time.
     """
 
     probe: str
@@ -46,21 +54,36 @@ class Finding:
     ratio: float = 0.0
     seconds: float = 0.0
     failed: bool = False
+    kind: str = "regime"
+    cause: str | None = None
+    case: Failure | None = None
+
+    @property
+    def wrong(self) -> bool:
+        """Whether the probe says that the subject is not the layer."""
+        return self.word is not None and EXIT_STATUS[self.word] == 1
 
 
 @dataclass(frozen=True)
 class Probe:
     """`examine(subject, rng)` yields findings' parts; `fault(row)` is an implementation that `examine` must not pass.
 
-    `claim` is the sentence; `examine` returns (word, reasons, ratio), or raises `NotApplicable`.
+    `claim` is the sentence; `examine` returns `Found` or its first three parts, or raises `NotApplicable`. The first
+    of `tags` is the kind: regime, exact, certificate, law or gradient.
     """
 
     name: str
     claim: str
-    examine: Callable[[Subject, np.random.Generator], tuple[Word, tuple[str, ...], float]]
+    examine: Callable[[Subject, np.random.Generator], tuple[Any, ...]]
     fault: Callable[[Pairing], Callable[..., Any]]
     quick: bool = True
     tags: tuple[str, ...] = field(default=())
+
+    @property
+    def kind(self) -> str:
+        """regime, exact, certificate, law or gradient."""
+        kind = self.tags[0] if self.tags else "regime"
+        return "regime" if kind == "agreement" else kind
 
 
 def drawn(subject: Subject, rng: np.random.Generator, batch: tuple[int, int] = (1, 2), **axes: int) -> dict[str, Any]:
@@ -74,11 +97,6 @@ def drawn(subject: Subject, rng: np.random.Generator, batch: tuple[int, int] = (
     )
 
 
-def timed(row: Pairing) -> set[str]:
-    """Names of the arrays with a time axis."""
-    return {"q", "k", "v"} | {x.name for x in row.arguments if "T" in x.shapes[0]}
-
-
 def bound_of(subject: Subject, *cases: Case) -> Rounding:
     """The float64 references on the subject's own numbers, with the tolerance of its arithmetic.
 
@@ -89,7 +107,7 @@ def bound_of(subject: Subject, *cases: Case) -> Rounding:
         n: np.concatenate([c.ours[n] for c in cases]) if isinstance(x, np.ndarray) else x for n, x in first.items()
     }
     with quiet():
-        return rounding(subject.row.layer, arrays, FORMATS[subject.dtype], forms=subject.row.forms)
+        return rounding(subject.row.layer, arrays, subject.arithmetic, forms=subject.row.forms)
 
 
 def check_domain(subject: Subject, case: Case) -> None:
@@ -113,7 +131,8 @@ def largest_ratio(error: np.ndarray, allowed: np.ndarray) -> float:
 
 def within(x: np.ndarray, y: np.ndarray, allowed: np.ndarray) -> tuple[bool, float, tuple[int, ...]]:
     """Whether rows of x and y lie within `allowed` (..., T) of each other, the worst ratio and where."""
-    error = row_norms(np.where(np.isfinite(x - y), x - y, np.inf))
+    with np.errstate(invalid="ignore", over="ignore"):
+        error = row_norms(np.where(np.isfinite(x - y), x - y, np.inf))
     ratio = largest_ratio(error, allowed)
     places = np.argwhere(~(error <= allowed))
     first = tuple(int(i) for i in places[np.argmin(places[:, -1])]) if len(places) else ()
