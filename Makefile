@@ -4,7 +4,7 @@ PYTHON ?= python3
 REPORT := .venv
 TEST := .venv-test
 
-.PHONY: report performance peers test lint types doctest clean
+.PHONY: report performance peers ecosystem verdicts test lint types doctest clean
 
 report: $(REPORT)/.installed
 	$(REPORT)/bin/python -m analysis
@@ -15,6 +15,13 @@ performance: $(TEST)/.installed
 
 peers: $(TEST)/.installed
 	$(TEST)/bin/python -m analysis peers
+
+ecosystem: $(TEST)/.installed
+	$(TEST)/bin/python -m pip install --quiet --constraint tests/constraints.txt --editable '.[test,ecosystem]'
+	$(TEST)/bin/python -m analysis ecosystem
+
+verdicts: $(TEST)/.installed
+	$(TEST)/bin/python -m analysis verdicts
 
 test: $(TEST)/.installed lint types
 	$(TEST)/bin/python -m pytest --numprocesses auto --doctest-modules ttr_numerics tests

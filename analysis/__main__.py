@@ -36,7 +36,7 @@ from ttr_numerics.report import (
 )
 
 ANALYSES = ("recall_error", "conditioning", "capacity", "key_covariance", "design_space")
-ON_REQUEST = ("performance", "peers")
+ON_REQUEST = ("performance", "peers", "ecosystem", "soundness", "verdicts")
 TITLE = "Sequence layers as regressors"
 LEAD = (
     "A sequence layer with associative memory is a regression fitted at test time. How far layers are from "

@@ -1,0 +1,92 @@
+"""The rows: every drawn case and its sound twin before every judge."""
+
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from typing import Any
+
+import numpy as np
+
+from analysis.verdicts.judges import Said, audited, checked, effect, generic, output, ruled
+from analysis.verdicts.kinds import Case, Kind, drawn, kinds
+from ttr_numerics.probes.battery import PROBES
+
+__all__ = ["PROCESSES", "as_row", "measure", "of_case"]
+
+PROCESSES = 2
+TWINS = 2  # every second sound twin gets the full audit, all the quick one
+Row = dict[str, Any]
+
+
+def measure(progress: Callable[..., Iterable[Any]], seed: int, draws: int, only: Sequence[str] = ()) -> list[Row]:
+    """The rows of `draws` cases a kind, in the order of the corpus, over two processes."""
+    tasks = [(kind.name, draw, seed) for kind in kinds() for draw in range(draws) if not only or kind.name in only]
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(PROCESSES, mp_context=context) as pool:
+        running = {pool.submit(of_task, task): task for task in tasks}
+        done = {running[f]: f.result() for f in progress(as_completed(running), total=len(running))}
+    return [row for task in tasks for row in done[task]]
+
+
+def of_task(task: tuple[str, int, int]) -> list[Row]:
+    """The rows of draw number `draw` of the kind called `name`."""
+    name, draw, seed = task
+    kind = next(k for k in kinds() if k.name == name)
+    return list(of_case(kind, draw, seed))
+
+
+def of_case(kind: Kind, draw: int, seed: int) -> Iterator[Row]:
+    """One row a judge for the fault, and for its sound twin."""
+    case = drawn(kind, seed, draw)
+    given = generic(case)
+    twin = output(case, case.sound, given.foreign)
+    for faulty, function in ((True, case.faulty), (False, case.sound)):
+        o = output(case, function, given.foreign)
+        said = ruled(case, o, given) | {"check": checked(case, o, given)}
+        whole = faulty or (kinds().index(kind) + draw) % TWINS == 0
+        said |= audited(case, function, int(np.random.default_rng([seed, draw]).integers(2**31)), whole)
+        for judge, what in said.items():
+            yield as_row(case, draw, faulty, effect(o, twin), judge, what)
+
+
+def as_row(case: Case, draw: int, faulty: bool, size: float, judge: str, said: Said) -> Row:
+    """What one judge said of one function of a case, as it is stored."""
+    return {
+        "kind": case.kind.name,
+        "draw": draw,
+        "faulty": faulty,
+        "layer": case.row.name,
+        "dtype": case.dtype,
+        "library": case.library,
+        "chunk": case.chunk,
+        "arithmetic": _arithmetic(case),
+        "parameters": ", ".join(f"{n} {x}" for n, x in case.parameters.items()),
+        "effect": size if np.isfinite(size) else str(size),
+        "judge": judge,
+        "said": said.word,
+        "cause": said.cause,
+        "named": faulty and said.word == "wrong" and _named(case, said),
+        "probes": ", ".join(said.probes),
+        "seconds": round(said.seconds, 4),
+    }
+
+
+def _arithmetic(case: Case) -> str:
+    """What the subject computes in, and whether it promised more than its format."""
+    inside = case.base.state or ("float64" if case.dtype == "float64" else "float32")
+    return f"{inside} inside{', declared' if case.contract else ''}"
+
+
+def _named(case: Case, said: Said) -> bool:
+    """Whether the cause is among the right ones: the commonest key, or a probe whose claim it is.
+
+    A regime's probe names it only where generic inputs come out right: else it is one of many that fail. A gradient's
+    must name the array.
+    """
+    if said.cause in case.kind.causes:
+        return True
+    claims = {c.removeprefix("probe:") for c in case.kind.causes if c.startswith("probe:")} & set(said.probes)
+    kinds_of = {p.name: p.kind for p in PROBES}
+    told = {c for c in claims if kinds_of[c] != "regime" or "generic" not in said.probes}
+    array = case.parameters.get("argument", "") if case.kind.shows == "gradients" else ""
+    return bool(told) and f"by {array}" in said.reasons + "by "
