@@ -1,5 +1,5 @@
 # `make report` and `make test` each build their own environment from nothing but Python 3.11+ and make;
-# `make performance` and `make peers` use that of the tests.
+# `make performance`, `make peers`, `make verdicts` and the like use that of the tests.
 PYTHON ?= python3
 REPORT := .venv
 TEST := .venv-test

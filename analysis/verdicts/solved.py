@@ -8,7 +8,7 @@ from typing import Any
 
 from analysis.verdicts.recurrence import product
 from analysis.verdicts.rules import GATES, Rules, stored
-from ttr_numerics.arrays import Array, concat, eye, namespace, zeros
+from ttr_numerics.arrays import Array, concat, eye, namespace, unit_roundoff, zeros
 
 __all__ = ["conjugate_gradients", "kernel_ridge", "moments", "ridge_now", "smoother"]
 
@@ -39,23 +39,33 @@ def moments(a: dict[str, Any], rules: Rules, solve: Solve | None = None) -> tupl
 
 
 def conjugate_gradients(steps: int) -> Solve:
-    """`steps` steps of Hestenes and Stiefel from zero; a system whose residual is zero stays as it is."""
+    """At most `steps` steps of Hestenes and Stiefel from zero, until every residual is at rounding."""
 
     def solve(A: Array, b: Array) -> Array:
-        xp, x = namespace(b), 0 * b
+        xp = namespace(b)
+        x = xp.zeros_like(b)
         r, p = b, b
         size = xp.sum(r * r, axis=-2, keepdims=True)
+        enough = unit_roundoff(b) ** 2 * size
         for _ in range(steps):
+            live = size > enough
+            if not bool(xp.any(live)):
+                break
             Ap = A @ p
-            curvature = xp.sum(p * Ap, axis=-2, keepdims=True)
-            length = xp.where(curvature > 0, size / xp.where(curvature > 0, curvature, 1 + 0 * curvature), 0 * size)
+            length = _quotient(size, xp.sum(p * Ap, axis=-2, keepdims=True), live)
             x, r = x + length * p, r - length * Ap
-            new = xp.sum(r * r, axis=-2, keepdims=True)
-            p = r + xp.where(size > 0, new / xp.where(size > 0, size, 1 + 0 * size), 0 * size) * p
-            size = new
+            size, before = xp.sum(r * r, axis=-2, keepdims=True), size
+            p = r + _quotient(size, before, live) * p
         return x
 
     return solve
+
+
+def _quotient(x: Array, y: Array, live: Array) -> Array:
+    """x/y where a system is not yet solved, else 0."""
+    xp = namespace(x)
+    live = live & (y > 0)
+    return xp.where(live, x / xp.where(live, y, xp.ones_like(y)), xp.zeros_like(x))
 
 
 def ridge_now(ridge: Any, q: Array, seen: int, rules: Rules) -> Array:

@@ -6,7 +6,7 @@ sum in other orders. For each array the bound is that of `ttr_numerics.tolerance
 
     max( t_R(1 - α/2N) · √(Σ‖e_r‖²/R),  3 ‖e_reference‖ ) + u‖g‖ + underflow,
 
-N positions of all arrays judged together; u‖g‖ is the rounding of the result. A precision contract is honoured but
+N positions of all arrays judged together, and no less than is typical of the head; u‖g‖ is the rounding of the result. A precision contract is honoured but
 for a state or a residual in fewer bits than the rest: a backward pass has no marks for them, and the coarsest format
 of such a contract stands for all.
 """
@@ -23,13 +23,15 @@ from ttr_numerics.arrays import LinAlgError, cast, namespace, quiet, to_numpy
 from ttr_numerics.arrays.rounded import Rounding, Shortened
 from ttr_numerics.arrays.rounded_torch import rounded_operations
 from ttr_numerics.arrays.tape import leaf, vector_jacobian
+from ttr_numerics.convention import Layout
 from ttr_numerics.pairs import Pairing
 from ttr_numerics.precision import FORMATS, MAGNIFIED_BITS, Contract, Format, throughout
+from ttr_numerics.probes.failure import timed
 from ttr_numerics.probes.pullback import pulled_back
 from ttr_numerics.probes.subject import Case, Subject
 from ttr_numerics.tolerance import BIAS, REPLICAS, quantile, row_norms
 
-__all__ = ["Derivative", "derivatives", "norms"]
+__all__ = ["Derivative", "derivatives", "norms", "time_axis"]
 
 Gradients = dict[str, np.ndarray]
 
@@ -69,8 +71,28 @@ def derivatives(subject: Subject, case: Case, part: str, upstream: np.ndarray, s
     for n, g in reference.items():
         widest = np.maximum.reduce([own * factor * s[n] for s in spread] + [BIAS * s[n] for s in shadow])
         bound = widest + arithmetic.u * norms(g, rows[n]) + underflow
-        bounds[n] = Derivative(g, np.where(np.isnan(bound), np.inf, bound))
+        bound = np.where(np.isnan(bound), np.inf, bound)
+        bounds[n] = Derivative(g, np.maximum(bound, _of_the_head(bound, norms(g, rows[n]), time_axis(subject, n))))
     return bounds
+
+
+def time_axis(subject: Subject, name: str) -> int | None:
+    """The axis of tokens of a foreign array (B, ·, ·, ...), None if it has none."""
+    ours = dict(subject.convention.names).get(name, name)
+    at = 2 if subject.convention.layout is Layout.HEADS_FIRST else 1
+    return at if ours in timed(subject.row) else None
+
+
+def _of_the_head(bound: np.ndarray, size: np.ndarray, time: int | None) -> np.ndarray:
+    """The median tolerance of a head's tokens, the largest where all of its gradient is below its tolerance.
+
+    What cancels exactly in one form does not in another: the first query of attention has one key and no gradient.
+    """
+    if time is None:
+        return bound
+    typical = np.median(bound, axis=time, keepdims=True)
+    lost = np.median(np.nan_to_num(size), axis=time, keepdims=True) < typical
+    return np.where(lost, np.max(bound, axis=time, keepdims=True), typical)
 
 
 def norms(x: np.ndarray, rows: bool) -> np.ndarray:

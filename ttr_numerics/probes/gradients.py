@@ -14,11 +14,10 @@ import numpy as np
 from ttr_numerics.arguments import Argument, Domain
 from ttr_numerics.arrays import LinAlgError, cast, namespace, untracked
 from ttr_numerics.arrays.rounded_torch import operations
-from ttr_numerics.convention import Layout
 from ttr_numerics.pairs import Pairing
 from ttr_numerics.probes.compared import Compared, judged
-from ttr_numerics.probes.derivatives import derivatives
-from ttr_numerics.probes.probe import NotApplicable, Probe, check_domain, drawn, timed
+from ttr_numerics.probes.derivatives import derivatives, time_axis
+from ttr_numerics.probes.probe import NotApplicable, Probe, check_domain, drawn
 from ttr_numerics.probes.subject import Case, Subject
 from ttr_numerics.verdict import Word
 
@@ -63,14 +62,7 @@ def _examine(regime: _Regime, subject: Subject, rng: np.random.Generator) -> Fou
         expected = derivatives(subject, case, regime.part, c, int(rng.integers(2**31)))
     except LinAlgError as refusal:
         raise NotApplicable(f"{subject.row.name} itself has no gradient here: {refusal}") from refusal
-    return judged([Compared(n, x, found.arrays[n], _time(subject, n)) for n, x in expected.items()])
-
-
-def _time(subject: Subject, name: str) -> int | None:
-    """The axis of tokens of a foreign array (B, ·, ·, ...), None if it has none."""
-    ours = dict(subject.convention.names).get(name, name)
-    at = 2 if subject.convention.layout is Layout.HEADS_FIRST else 1
-    return at if ours in timed(subject.row) else None
+    return judged([Compared(n, x, found.arrays[n], time_axis(subject, n)) for n, x in expected.items()])
 
 
 def _per_token(subject: Subject, rng: np.random.Generator) -> int:
@@ -128,14 +120,17 @@ def _gates(subject: Subject, arrays: Arrays) -> list[str]:
 
 
 def _hostile(subject: Subject, arrays: Arrays, rng: np.random.Generator) -> Arrays:
-    """Gates of 0 and -50 between others, one key written again and again in the second head."""
+    """Gates of 0 and -50 between others, nearly parallel keys in the second head.
+
+    On equal keys the queries of attention have no gradient at all, and nothing to be judged by.
+    """
     T, changed = arrays["q"].shape[2], {}
     for name in _gates(subject, arrays):
         gate, at = arrays[name].copy(), rng.permutation(T)
         gate[:, :, at[: T // 4]], gate[:, :, at[T // 4 : T // 3]] = 0.0, -50.0
         changed[name] = gate
     k = arrays["k"].copy()
-    k[:, 1:] = k[:, 1:, :1]
+    k[:, 1:] = k[:, 1:, :1] + 0.1 * k[:, 1:]
     return arrays | changed | {"k": k}
 
 
@@ -190,7 +185,7 @@ _TABLE = (
     ),
     _Regime(
         "hostile gradients",
-        "gradients over repeated keys, gates of 1 and of e^-50, 67 tokens, are those of the layer",
+        "gradients over 67 tokens of parallel keys, gates of 1 and of e^-50 are those of the layer",
         partial(_weighed, "v", 0.5),
         _hostile,
         axes=(("T", 67), ("d_k", 8), ("d_v", 8)),

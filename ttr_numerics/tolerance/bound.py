@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from ttr_numerics.precision import FORMATS, Contract, Format
 from ttr_numerics.tolerance.norms import row_norms
@@ -40,7 +40,7 @@ class Rounding:
 
 def quantile(comparisons: int, replicas: int = REPLICAS, false_alarm: float = FALSE_ALARM) -> float:
     """t_R(1 - α/2N): the multiple of the replica spread that N sound errors exceed with probability α at most."""
-    return float(stats.t.isf(false_alarm / (2 * max(comparisons, 1)), replicas))
+    return -float(special.stdtrit(replicas, false_alarm / (2 * max(comparisons, 1))))
 
 
 def rounding(

@@ -118,8 +118,7 @@ class Search:
         named = {(cause, sentence) for misfit, cause, sentence in run[: 4 * _JUDGED] if misfit <= left}
         scored = []
         for place, candidate in enumerate(candidates(variants, evidence)):
-            whole = any(v.whole and candidate.cause == v.cause for v in variants)
-            if whole or (candidate.cause, candidate.sentence) in named:
+            if candidate.whole or (candidate.cause, candidate.sentence) in named:
                 scored.append(_Scored(self._misfit(evidence, candidate), place, candidate))
         return scored
 

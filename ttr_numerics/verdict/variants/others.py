@@ -52,9 +52,14 @@ def _reduced(what: str, evidence: Evidence) -> Iterator[Change]:
         yield _as_row(evidence, less)
 
 
-def _other_rows(evidence: Evidence) -> Iterator[Change]:
+def _other_rows(causal: bool, evidence: Evidence) -> Iterator[Change]:
     for row in catalogue():
-        if row.name != evidence.row.name and set(row.arrays) <= set(evidence.arrays) and _accepts(row, evidence.arrays):
+        if (
+            row.causal is causal
+            and row.name != evidence.row.name
+            and set(row.arrays) <= set(evidence.arrays)
+            and _accepts(row, evidence.arrays)
+        ):
             yield _as_row(evidence, row.name)
 
 
@@ -75,4 +80,7 @@ SOFTMAX = (
     Variant("sink.ignored", "the sink ignored", partial(_reduced, "the sink"), Word.WRONG),
     Variant("window.ignored", "the window ignored", partial(_reduced, "the window"), Word.WRONG),
 )
-LAYERS = (Variant("layer.{name}", "{name}", _other_rows, Word.OTHER_LAYER),)
+LAYERS = (
+    Variant("layer.{name}", "{name}", partial(_other_rows, True), Word.OTHER_LAYER),
+    Variant("layer.{name}", "{name}", partial(_other_rows, False), Word.OTHER_LAYER, whole=True),
+)

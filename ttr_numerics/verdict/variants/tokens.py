@@ -70,7 +70,8 @@ def _chunk_masks(evidence: Evidence) -> Iterator[Change]:
 
 
 def _no_mask(evidence: Evidence) -> Iterator[Change]:
-    yield from _asked_at_the_end(evidence.T, evidence)
+    if evidence.row.name != "softmax_attention":  # whose other layer it is, compared at every token
+        yield from _asked_at_the_end(evidence.T, evidence)
 
 
 def _error_first(evidence: Evidence) -> Iterator[Change]:

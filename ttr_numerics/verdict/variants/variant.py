@@ -66,6 +66,7 @@ class Candidate:
     layer: Callable[..., Any]
     forms: tuple[Callable[..., Any], ...]
     change: Change
+    whole: bool = False
 
     def output(self) -> np.ndarray:
         """The float64 output at the subject's rows."""
@@ -86,7 +87,7 @@ def _candidate(variant: Variant, change: Change, evidence: Evidence) -> Candidat
     if variant.word is not Word.OTHER_LAYER:
         sentence = f"{row.name} with {sentence}"
     layer, forms = (row.layer, row.forms) if change.layer is None else (change.layer, change.forms)
-    return Candidate(variant.cause.format(**words), sentence, variant.word, layer, forms, change)
+    return Candidate(variant.cause.format(**words), sentence, variant.word, layer, forms, change, variant.whole)
 
 
 def _same(one: Arrays, other: Arrays) -> bool:
