@@ -4,7 +4,7 @@ PYTHON ?= python3
 REPORT := .venv
 TEST := .venv-test
 
-.PHONY: report performance peers ecosystem verdicts test lint types doctest clean
+.PHONY: report performance peers ecosystem soundness verdicts test lint types doctest clean
 
 report: $(REPORT)/.installed
 	$(REPORT)/bin/python -m analysis
@@ -19,6 +19,9 @@ peers: $(TEST)/.installed
 ecosystem: $(TEST)/.installed
 	$(TEST)/bin/python -m pip install --quiet --constraint tests/constraints.txt --editable '.[test,ecosystem]'
 	$(TEST)/bin/python -m analysis ecosystem
+
+soundness: $(TEST)/.installed
+	$(TEST)/bin/python -m analysis soundness
 
 verdicts: $(TEST)/.installed
 	$(TEST)/bin/python -m analysis verdicts

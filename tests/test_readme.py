@@ -5,6 +5,8 @@ import re
 import shlex
 from pathlib import Path
 
+import pytest
+
 from ttr_numerics import catalogue, cli
 from ttr_numerics.pairs.markdown import as_markdown
 
@@ -42,3 +44,32 @@ def test_the_table_of_layers_is_the_catalogue():
     shown = re.search(r"<!-- ttr layers --markdown -->\n(.*?)\n<!-- end -->", README.read_text(), flags=re.DOTALL)
     assert shown is not None
     assert shown[1] == as_markdown(catalogue())
+
+
+def test_the_audit_example_says_what_is_shown(tmp_path, monkeypatch, capsys):
+    text = README.read_text()
+    code = re.search(r"this is `mine.py`,\n\n```python\n(.*?)```", text, flags=re.DOTALL)
+    shown = re.search(r"<!-- ttr audit mine.py -->\n```\n(.*?)\n```", text, flags=re.DOTALL)
+    command = re.search(r"`ttr (audit mine.py:gated_delta_rule .*?)` answers", text)
+    assert code
+    assert shown
+    assert command
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(code[1])
+    assert cli.main([*shlex.split(command[1]), "--seed", "1"]) == 1
+    said = " ".join(capsys.readouterr().out.split())
+    for line in shown[1].splitlines():
+        assert " ".join(line.split()) in said
+    assert (tmp_path / "audit.html").read_text().rstrip().endswith("</html>")
+    assert list((tmp_path / "cases").glob("*.py"))
+
+
+def test_the_assertion_example_fails_on_the_faulty_example():
+    blocks = re.findall(
+        r"```python\n(import torch\n.*?|from ttr_numerics.testing.*?)```", README.read_text(), flags=re.DOTALL
+    )
+    names: dict = {}
+    for block in blocks:
+        exec(block, names)
+    with pytest.raises(AssertionError, match="error taken before the decay"):
+        names["test_my_layer"]()

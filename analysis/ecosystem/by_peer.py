@@ -11,7 +11,7 @@ from analysis.ecosystem.implementation import LOW, Arrays, Implementation, chann
 from analysis.peers.measured import PEERS
 from analysis.peers.peer import Peer
 from ttr_numerics.axes import Output
-from ttr_numerics.convention import Convention
+from ttr_numerics.convention import Convention, Layout
 from ttr_numerics.pairs import Pairing
 
 __all__ = ["IMPLEMENTATIONS"]
@@ -55,6 +55,7 @@ def _of(
     prepare: Callable[[Arrays], Arrays] = lambda a: a,
     resume: Callable[[Any], Arrays] | None = _initial,
     largest: int = 0,
+    chunk: int = 0,
     declares: str = PROMISES_FLOAT32,
     dtypes: tuple[str, ...] = LOW,
     how: str = "",
@@ -63,7 +64,7 @@ def _of(
     row: Pairing | None = None,
 ) -> Implementation:
     peer = _peer(path, layer, how, grouped)
-    peer = _gcd_chunks(peer, largest) if largest else peer
+    peer = _gcd_chunks(peer, largest) if largest else _padded(peer, chunk) if chunk else peer
     return Implementation(peer, dtypes, prepare, resume, optional, declares, row)
 
 
@@ -96,15 +97,20 @@ def _momentum(state: Any) -> Arrays:
     return {"initial_S": state.S, "initial_M": -state.U}
 
 
-def _to_chunks(peer: Peer) -> Peer:
-    """Zeros up to the next multiple of its fixed chunk of 64, and their outputs left out."""
+def _padded(peer: Peer, chunk: int) -> Peer:
+    """Zeros up to the next multiple of its chunk, which write and forget nothing, and their outputs left out."""
+    time_first = peer.convention.layout is Layout.TIME_FIRST
 
     def call(f: Any, a: Mapping[str, Any]) -> Output:
-        length = a["q"].shape[1]
-        padded = {n: torch.nn.functional.pad(x, (0, 0, 0, 0, 0, -length % 64)) for n, x in a.items()}
-        return Output(peer.call(f, padded).o[:, :length], None)
+        length = a["q"].shape[1 if time_first else 2]
+        o, state = peer.call(f, {n: _longer(x, 1 if time_first else 2, -length % chunk) for n, x in a.items()})
+        return Output(o[:, :length] if time_first else o[:, :, :length], state)
 
     return replace(peer, call=call)
+
+
+def _longer(x: Any, axis: int, more: int) -> Any:
+    return torch.cat([x, x.new_zeros(*x.shape[:axis], more, *x.shape[axis + 1 :])], dim=axis)
 
 
 def _preconditioned(state: Any) -> Arrays:
@@ -117,7 +123,7 @@ def _mesa(state: Any) -> Arrays:
 
 
 GDR, GLA = "gated_delta_rule", "gated_linear_attention"
-DIVIDES = f"{PROMISES_FLOAT32}; asserts that the chunk divides the length"
+DIVIDES = f"{PROMISES_FLOAT32}; asserts that the chunk divides the length: padded by us"
 FULL = ("float64", "float32", "bfloat16")
 SQUARE = f"{PROMISES_FLOAT32}; d_v = d_k"
 PADDED = "chunks of 64, padded by us"
@@ -132,6 +138,7 @@ IMPLEMENTATIONS = (
         _in_single(_peer("xlstm:mlstm_recurrent_sequence_native", "mlstm", "eps 0", False)),
         prepare=_logit,
         resume=_memory,
+        dtypes=("float64", "float32"),
         declares="eps given as 0; the state in float32",
     ),
     _of(
@@ -156,12 +163,12 @@ IMPLEMENTATIONS = (
         ":delta_rule_chunkwise",
         "delta_rule",
         resume=None,
-        largest=32,
-        declares="float64 and float32 (bfloat16 raises); asserts that the chunk divides the length",
+        chunk=32,
+        declares="float64 and float32 (bfloat16 raises); asserts that the chunk divides the length: padded by us",
         dtypes=("float64", "float32"),
     ),
     _of(":naive_recurrent_kda", GDR, channels, grouped=True),
-    _of(":naive_chunk_kda", GDR, channels, largest=64, declares=DIVIDES, grouped=True),
+    _of(":naive_chunk_kda", GDR, channels, chunk=64, declares=DIVIDES, grouped=True),
     _of(":naive_recurrent_gdn2", "erase_write_delta_rule", channels),
     _of(":naive_chunk_gdn2", "erase_write_delta_rule", channels),
     _of(":naive_chunk_comba", "comba"),
@@ -174,7 +181,7 @@ IMPLEMENTATIONS = (
         ":dplr_chunkwise",
         "generalized_delta_rule",
         channels,
-        largest=32,
+        chunk=32,
         declares=f"{DIVIDES}; bfloat16 raises",
         dtypes=("float32",),
     ),
@@ -183,7 +190,7 @@ IMPLEMENTATIONS = (
     _of(":naive_parallel_attn", "sliding_window_attention", resume=None, declares="", dtypes=FULL),
     _of(":naive_forgetting_attn", "forgetting_attention", resume=None, grouped=True),
     _of(":naive_parallax", "parallax", resume=None, row=square("parallax"), declares=f"{SQUARE} (documented)"),
-    Implementation(_to_chunks(_peer(":naive_chunk_linear_attn", "linear_attention", "", False)), declares=PADDED),
+    _of(":naive_chunk_linear_attn", "linear_attention", resume=None, chunk=64, declares=PADDED),
     _of(
         "RecurrentGemmaRglru",
         "rg_lru",

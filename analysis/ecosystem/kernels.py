@@ -35,11 +35,11 @@ def _untuned() -> None:
 
 
 def _kernel(call: Callable[..., Any]) -> Callable[..., Output]:
-    """`call(f, a)` gives (o, state), or o alone."""
+    """`call(f, a)` gives (o, state), or o alone. Arrays go in one piece, as the decorator we unwrap would have them."""
 
     def interpreted(f: Any, a: Mapping[str, Any]) -> Output:
         _untuned()
-        found = call(f, a)
+        found = call(f, {n: x.contiguous() if torch.is_tensor(x) else x for n, x in a.items()})
         return Output(*found[:2]) if isinstance(found, tuple) else Output(found, None)
 
     return interpreted

@@ -40,11 +40,11 @@ def measure(
 
 
 def audited(one: Implementation, probes: Sequence[Probe] = PROBES) -> Rows:
-    """The function in a process of its own: in its formats the quick probes, in float64 whether it computes in it."""
+    """The function in a process of its own: the quick probes and gradients, and whether float64 is computed in it."""
     remote, rows = Remote(target(one), one.limit), []
     try:
         for dtype in one.dtypes:
-            rows += examined_in(one, remote, dtype, [p for p in probes if p.quick])
+            rows += examined_in(one, remote, dtype, [p for p in probes if p.quick or "gradients" in p.name])
         if "float64" not in one.dtypes:
             rows += examined_in(one, remote, "float64", [p for p in probes if p.name == "honest dtype"])
     finally:

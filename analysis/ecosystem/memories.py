@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from math import gcd
 from typing import Any
 
 import torch
@@ -38,6 +37,13 @@ def _rwkv6(**options: Any) -> Callable[..., Output]:
         return Output(o[0].reshape(a["v"].shape), None if state is None else state[0].unflatten(0, a["q"].shape[:2]))
 
     return call
+
+
+def _in_chunks(f: Any, a: Mapping[str, Any]) -> Output:
+    """Padded to chunks of 32: keys of 0 write nothing."""
+    length = a["q"].shape[2]
+    longer = {n: torch.nn.functional.pad(x, (0, 0, 0, -length % 32)) for n, x in a.items() if n != "bonus"}
+    return Output(_rwkv6()(f, longer | {"bonus": a["bonus"]}).o[:, :, :length], None)
 
 
 def _kept(state: Any) -> dict[str, Any]:
@@ -134,7 +140,7 @@ def preconditioned(f: Any, a: Mapping[str, Any]) -> Output:
 
 QWEN_KIMI = "transformers.models.kimi_linear.modeling_kimi_linear"
 OPS = "fla.ops"
-DIVIDES = "computes in float32; asserts that the chunk divides the length"
+DIVIDES = "computes in float32; asserts that the chunk divides the length: padded by us"
 
 
 def _of(layer: str, package: str, path: str, call: Callable[..., Output], **more: Any) -> Implementation:
@@ -172,7 +178,7 @@ IMPLEMENTATIONS = (
         "rwkv6",
         "fla-core",
         f"{RWKV6}.chunk_naive:naive_chunk_rwkv6",
-        lambda f, a: _rwkv6(chunk_size=gcd(a["q"].shape[-2], 32))(f, a),
+        _in_chunks,
         convention=Convention(),
         prepare=channels,
         declares=DIVIDES,

@@ -87,6 +87,12 @@ READINGS = (
         ("bfloat16",),
     ),
     Reading("x_transformers_Attend_*", ("grouped heads",), Kind.CONVENTION, SHARED),
+    Reading(
+        "transformers_xlstm_*",
+        ("*gradients*",),
+        Kind.RESTRICTION,
+        "it takes the forget gate before its sigmoid: a gate of 1 has an infinite logit, and no gradient by it",
+    ),
     Reading("transformers_llama_eager_*", ALL, Kind.ARITHMETIC, SOFTMAX, dtypes=("float64",)),
     Reading("x_transformers_Attend_*", ALL, Kind.ARITHMETIC, SOFTMAX, dtypes=("float64",)),
     *(

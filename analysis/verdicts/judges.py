@@ -17,7 +17,7 @@ import torch
 from analysis.verdicts.kinds import Case
 from ttr_numerics.arrays import LinAlgError, cast, quiet, to_numpy
 from ttr_numerics.precision import FORMATS
-from ttr_numerics.probes.battery import PROBES, plan
+from ttr_numerics.probes.battery import PROBES, examined, plan
 from ttr_numerics.tolerance import row_norms, run_as
 from ttr_numerics.verdict import check
 
@@ -104,7 +104,7 @@ def checked(case: Case, o: np.ndarray, given: Generic) -> Said:
 def audited(case: Case, function: Callable[..., Any], seed: int, whole: bool) -> dict[str, Said]:
     """The quick audit and, if it is to be `whole`, the full one, of which it is the first part.
 
-    It ends when `ENOUGH` probes have said wrong.
+    Once `ENOUGH` probes have said wrong, further regimes and gradients, which would say it again, are not asked.
     """
     planned = plan(
         function,
@@ -118,10 +118,9 @@ def audited(case: Case, function: Callable[..., Any], seed: int, whole: bool) ->
     )
     quick = {p.name for p in PROBES if p.quick}
     found: list[Any] = []
-    for finding in planned.findings():
-        found.append(finding)
-        if sum(f.wrong for f in found) == ENOUGH:
-            break
+    for probe in planned.probes:
+        if sum(f.wrong for f in found) < ENOUGH or probe.kind not in ("regime", "gradient"):
+            found += examined(planned.subject, (probe,), planned.seed)
     said = {"quick audit": _concluded([f for f in found if f.probe in quick])}
     return said | ({"full audit": _concluded(found)} if whole else {})
 

@@ -99,7 +99,7 @@ def test_a_state_with_a_meaning_of_its_own_is_not_accused_where_the_subject_goes
 
 def test_states_of_another_form_or_none_at_all_say_why():
     found = findings(one_way(out=lambda S: S[..., :2]), "delta_rule")
-    assert "has another form than the layer's: (1, 2, 6, 2), expected (1, 2, 6, 10)" in found["final state"].reasons[0]
+    assert "has another form than the layer's: (1, 2, 8, 2), expected (1, 2, 8, 8)" in found["final state"].reasons[0]
     found = findings(lambda q, k, v, beta: delta(q, k, v, beta)[0], "delta_rule")
     assert found["final state"].reasons == ("the subject returns no final state",)
 

@@ -47,10 +47,10 @@ def ttt_mlp(
         a = gelu(h)
         correction = eta * as_residual(v - a @ W.start_2)
         hidden = (correction @ transposed(W.start_2)) * gelu_slope(h)
-        now = as_state((W.W_1 + transposed(k) @ hidden, W.W_2 + transposed(a) @ correction))
+        W_1, W_2 = as_state((W.W_1 + transposed(k) @ hidden, W.W_2 + transposed(a) @ correction))
         seen = (int(W.count) + 1) % batch
-        start = (W.start_1, W.start_2) if seen else now
-        return Perceptron(*now, *start, counted(q, seen)), gelu(q @ now[0]) @ now[1]
+        start = (W.start_1, W.start_2) if seen else (W_1, W_2)
+        return Perceptron(W_1, W_2, *start, counted(q, seen)), gelu(q @ W_1) @ W_2
 
     return sequential(step, _initial(W_1, W_2, initial_state, batch, q, v), q, k, v, per_token("eta", eta, q))
 

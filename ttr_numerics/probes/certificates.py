@@ -30,7 +30,7 @@ SAME = np.sqrt(FORMATS["float64"].u)  # a float64 run that lacks a property diff
 
 def _final_state(subject: Subject, rng: np.random.Generator) -> Found:
     """Of T + 1 tokens, T - 1 and T are run: S_T and o_T must be the layer's step from S_{T-1}."""
-    row, arrays = subject.row, drawn(subject, rng, T=14, d_k=6, d_v=10)
+    row, arrays = subject.row, drawn(subject, rng, T=14, d_k=8, d_v=8)
     whole = subject.case(arrays)
     check_domain(subject, whole)
     T = arrays["q"].shape[-2] - 1
@@ -54,7 +54,7 @@ def _agree(*pairs: tuple[np.ndarray, np.ndarray, np.ndarray]) -> tuple[bool, flo
 
 def _read_out(subject: Subject, rng: np.random.Generator) -> Found:
     """o_T = m(q_T), m the map that the final state holds."""
-    row, arrays = subject.row, drawn(subject, rng, T=12, d_k=6, d_v=10)
+    row, arrays = subject.row, drawn(subject, rng, T=12, d_k=8, d_v=8)
     case = subject.case(arrays)
     check_domain(subject, case)
     query, named = case.ours["q"][..., -1:, :], {n: x for n, x in case.ours.items() if n not in ("q", "k", "v")}
@@ -80,7 +80,7 @@ def _normal_equations(subject: Subject, rng: np.random.Generator) -> Found:
     row = subject.row
     if "ridge" not in row.arrays:
         raise NotApplicable(f"{row.name} has no ridge")
-    one = drawn(subject, rng, (1, 2), T=16, d_k=6, d_v=4)
+    one = drawn(subject, rng, (1, 2), T=16, d_k=6, d_v=6)
     d = one["q"].shape[-1]
     arrays = {n: np.repeat(x, d, axis=0) if isinstance(x, np.ndarray) else x for n, x in one.items()}
     arrays["q"][..., -1, :] = np.eye(d)[:, None]

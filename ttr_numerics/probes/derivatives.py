@@ -6,9 +6,13 @@ sum in other orders. For each array the bound is that of `ttr_numerics.tolerance
 
     max( t_R(1 - α/2N) · √(Σ‖e_r‖²/R),  3 ‖e_reference‖ ) + u‖g‖ + underflow,
 
-N positions of all arrays judged together, and no less than is typical of the head; u‖g‖ is the rounding of the result. A precision contract is honoured but
-for a state or a residual in fewer bits than the rest: a backward pass has no marks for them, and the coarsest format
-of such a contract stands for all.
+N positions of all arrays judged together; u‖g‖ is the rounding of the result. It is no less than is typical of the
+head, or than its largest where the gradient itself is smaller than that. A precision contract is honoured but for a
+state or a residual in fewer bits than the rest: a backward pass has no marks for them, and the coarsest format of such
+a contract stands for all.
+
+Gates have two errors more, those of public chunked forms: decays over several tokens are exponentials of differences of
+running sums, and gradients by gates are running sums of what queries and keys contribute.
 """
 
 from collections.abc import Callable, Mapping
@@ -84,15 +88,14 @@ def time_axis(subject: Subject, name: str) -> int | None:
 
 
 def _of_the_head(bound: np.ndarray, size: np.ndarray, time: int | None) -> np.ndarray:
-    """The median tolerance of a head's tokens, the largest where all of its gradient is below its tolerance.
+    """The median tolerance of a head's tokens; the largest for those whose gradient is smaller than that.
 
     What cancels exactly in one form does not in another: the first query of attention has one key and no gradient.
     """
     if time is None:
         return bound
-    typical = np.median(bound, axis=time, keepdims=True)
-    lost = np.median(np.nan_to_num(size), axis=time, keepdims=True) < typical
-    return np.where(lost, np.max(bound, axis=time, keepdims=True), typical)
+    typical, largest = (f(bound, axis=time, keepdims=True) for f in (np.median, np.max))
+    return np.where(np.nan_to_num(size) < largest, largest, typical)
 
 
 def norms(x: np.ndarray, rows: bool) -> np.ndarray:

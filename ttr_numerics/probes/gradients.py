@@ -39,7 +39,7 @@ class _Regime:
     fault: Callable[[Pairing], Callable[..., Any]]
     change: Callable[[Subject, Arrays, np.random.Generator], Arrays]
     part: str = "o"
-    axes: tuple[tuple[str, int], ...] = (("T", 18), ("d_k", 8), ("d_v", 12))
+    axes: tuple[tuple[str, int], ...] = (("T", 18), ("d_k", 8), ("d_v", 8))
     operations: int = 2000
     quick: bool = True
 
@@ -130,7 +130,7 @@ def _hostile(subject: Subject, arrays: Arrays, rng: np.random.Generator) -> Arra
         gate[:, :, at[: T // 4]], gate[:, :, at[T // 4 : T // 3]] = 0.0, -50.0
         changed[name] = gate
     k = arrays["k"].copy()
-    k[:, 1:] = k[:, 1:, :1] + 0.1 * k[:, 1:]
+    k[:, 1:] = k[:, 1:, :1] + 0.3 * k[:, 1:]
     return arrays | changed | {"k": k}
 
 
@@ -181,7 +181,7 @@ _TABLE = (
         "gradients are finite and right where a gate forgets everything",
         _logarithm_of_gates,
         _resets,
-        axes=(("T", 8), ("d_k", 4), ("d_v", 6)),
+        axes=(("T", 8), ("d_k", 4), ("d_v", 4)),
     ),
     _Regime(
         "hostile gradients",

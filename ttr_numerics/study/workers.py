@@ -73,7 +73,7 @@ class Cluster:
                 "--cores, --cluster: expected dask.distributed: pip install 'ttr-numerics[cluster]'"
             ) from error
         if self.address is None:
-            options = {"threads_per_worker": 1, "dashboard_address": None, "host": "127.0.0.1"}
+            options = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0", "host": "127.0.0.1"}
             with LocalCluster(n_workers=self.workers, **options) as cluster, Client(cluster) as client:
                 yield client
             return

@@ -36,7 +36,8 @@ class Collector:
     """Gathers (test, audit) of this process or its workers and writes the page at the end."""
 
     def __init__(self, config: pytest.Config, path: Path) -> None:
-        self.config, self.path = config, path
+        self.config: Any = config  # xdist gives a worker's attributes of its own
+        self.path = path
         self.found: list[tuple[str, Any]] = []
         self.test = ""
 
