@@ -1,6 +1,7 @@
 """The answer from stored rows alone: nothing audited is imported to show what was found."""
 
 from collections.abc import Iterable, Sequence
+from math import isfinite
 from typing import Any
 
 from ttr_numerics.report import Section, Table
@@ -8,6 +9,7 @@ from ttr_numerics.report import Section, Table
 __all__ = ["FORMATS", "render"]
 
 FORMATS = ("float64", "float32", "bfloat16", "float16")
+FEW = 4
 KINDS = ("defect", "restriction", "convention", "arithmetic", "unread")
 BLANK = "⠀"  # an indentation that Markdown and HTML keep
 
@@ -45,17 +47,18 @@ def render(rows: Rows) -> Section:
 
 def _answer(audits: Rows, accused: Rows, scripts: Rows) -> str:
     functions, packages = {row["name"] for row in audits}, {row["package"] for row in audits}
-    blamed = {row["accused"] for row in accused if row["verdict"] != "inconclusive"}
+    blamed = {row["accused"] for row in accused if row["kind"] != "arithmetic"}
     held = [row for row in scripts if row["holds"]]
     unread = {row["accused"] for row in accused if row["kind"] == "unread"}
     kinds = {kind: {row["accused"] for row in accused if row["kind"] == kind} - unread for kind in KINDS}
     return (
         f"Of {len(functions)} functions of {len(packages)} packages, asked {sum(row['asked'] for row in audits)} "
-        f"probes in all, {len(functions - blamed)} are right in everything asked. {len(held)} of {len(scripts)} "
-        f"defects are reproduced without this library, in {len({row['package'] for row in held})} packages; "
-        f"{len(kinds['restriction'])} functions were accused at a restriction of theirs, {len(kinds['convention'])} "
-        f"are another operator and say so, {len(kinds['arithmetic'])} compute float64 in fewer digits, "
-        f"{len(unread)} accusations are not read up yet."
+        f"probes in all, {len(functions - blamed)} are right in everything asked of their own arithmetic. "
+        f"{len(held)} of {len(scripts)} defects are reproduced without this library, in "
+        f"{len({row['package'] for row in held})} packages; "
+        f"{len(kinds['restriction'])} functions were accused at a restriction of theirs, {len(kinds['convention'])} of "
+        f"another convention, {len(kinds['arithmetic'])} compute in fewer digits than float64 has; accusations of "
+        f"{len(unread)} functions are not read up."
     )
 
 
@@ -68,29 +71,38 @@ def _defects(scripts: Rows, accused: Rows) -> Table:
             (
                 f"{script['package']} {script['version']}",
                 script["says"].rstrip("."),
-                _list(row["probe"] for row in own) or "read in the source",
+                _some(row["probe"] for row in own) or "read in the source",
                 _list(row["dtype"] for row in own),
-                max((row["ratio"] for row in own if row["ratio"] is not None), default=None),
+                max((row["ratio"] for row in own if row["ratio"] is not None and isfinite(row["ratio"])), default=None),
                 f"`{name}.py`" if script["holds"] else f"`{name}.py` does not hold",
             )
         )
     columns = ("package", "what does not hold", "said by the probes", "in", "error over tolerance", "reproduction")
-    note = "Scripts in `analysis/ecosystem/reproductions`: each needs its package alone, prints the figures, asserts."
+    note = (
+        "The largest finite error over tolerance; a dash: NaN, or no probe. Scripts in "
+        "`analysis/ecosystem/reproductions`: each needs its package alone, prints the figures, asserts."
+    )
     return Table("Defects, each reproduced by itself", columns, cells, note)
 
 
 def _others(accused: Rows) -> Table:
-    """Accusations that are no defect, and those that are not read up, by function and sentence."""
-    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    """Accusations that are no defect, and those that are not read up, by sentence."""
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in accused:
         if row["kind"] != "defect":
             said = row["sentence"] or row["reason"]
-            groups.setdefault((row["kind"], row["accused"], said), []).append(row)
+            groups.setdefault((row["kind"], said), []).append(row)
     cells = [
-        (kind, name, _list(row["probe"] for row in own), _list(row["dtype"] for row in own), said)
-        for (kind, name, said), own in sorted(groups.items(), key=lambda item: (KINDS.index(item[0][0]), item[0]))
+        (
+            kind,
+            said,
+            _some(row["accused"] for row in own),
+            _some(row["probe"] for row in own),
+            _list(row["dtype"] for row in own),
+        )
+        for (kind, said), own in sorted(groups.items(), key=lambda item: (KINDS.index(item[0][0]), item[0]))
     ]
-    columns = ("what it is", "function", "said by the probes", "in", "why")
+    columns = ("what it is", "why", "functions", "said by the probes", "in")
     return Table("Accusations that are no defects", columns, cells)
 
 
@@ -135,6 +147,12 @@ def _listing(script: dict[str, Any], rows: Rows) -> Table:
 def _code(text: str) -> str:
     indent = len(text) - len(text.lstrip(" "))
     return f"`{BLANK * indent}{text.lstrip(' ').replace('`', chr(39))}`"
+
+
+def _some(words: Iterable[str]) -> str:
+    """The first few, and how many more."""
+    named = list(dict.fromkeys(words))
+    return ", ".join(named) if len(named) <= FEW else f"{', '.join(named[: FEW - 1])} and {len(named) - FEW + 1} more"
 
 
 def _list(words: Iterable[str]) -> str:

@@ -22,8 +22,8 @@ PROMISES_FLOAT32 = "computes in float32 whatever it is given"
 def _peer(path: str, layer: str, how: str, grouped: bool) -> Peer:
     """The peer of that function, layer and call; audits call arrays by our names."""
     (peer,) = (p for p in PEERS if p.path.endswith(path) and (p.layer, p.how) == (layer, how))
-    own = {"names": (), "grouped_heads": grouped, "state": Convention().state}  # states as the peer's call returns them
-    return replace(peer, convention=replace(peer.convention, **own))
+    as_returned = Convention().state  # a peer's call gives states laid out as ours
+    return replace(peer, convention=replace(peer.convention, names=(), grouped_heads=grouped, state=as_returned))
 
 
 def _initial(state: Any) -> Arrays:
@@ -182,7 +182,7 @@ IMPLEMENTATIONS = (
         "generalized_delta_rule",
         channels,
         chunk=32,
-        declares=f"{DIVIDES}; bfloat16 raises",
+        declares=f"{DIVIDES}; float64 and bfloat16 raise",
         dtypes=("float32",),
     ),
     _of(":naive_mesa_net_exact", "mesa", resume=_mesa, optional=("log_decay",), row=square("mesa"), declares=SQUARE),

@@ -40,6 +40,13 @@ SHARED = "shared heads are tiled: query head h reads key head h mod n; torch and
 
 READINGS = (
     Reading(
+        "fla_core_dplr_chunkwise_*",
+        ("honest dtype",),
+        Kind.RESTRICTION,
+        "float64 and bfloat16 raise: the state takes their format, all else is cast to float32",
+    ),
+    Reading("*", ("honest dtype",), Kind.ARITHMETIC, CASTS, dtypes=("float64",)),
+    Reading(
         "fla_core_naive_recurrent_comba_comba",
         ALL,
         Kind.DEFECT,
@@ -74,7 +81,6 @@ READINGS = (
         Kind.ARITHMETIC,
         "log gates are differences of cumulative sums: an error of the roundoff times the sum, here about 600 nats",
     ),
-    Reading("*", ("honest dtype",), Kind.ARITHMETIC, CASTS, dtypes=("float64",)),
     Reading("transformers_qwen3_next_torch_chunk_*", RESETS, Kind.DEFECT, NOT_FINITE, "transformers_reset_nan"),
     Reading("transformers_kimi_linear_chunk_*", RESETS, Kind.DEFECT, NOT_FINITE, "transformers_reset_nan"),
     Reading("transformers_xlstm_mlstm_chunkwise_*", RESETS, Kind.DEFECT, NOT_FINITE, "transformers_mlstm_nan"),

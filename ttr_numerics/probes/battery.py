@@ -136,13 +136,21 @@ def plan(
             f"convention: expected one without a discretised gate, which {row.name} lacks, got one with it"
         )
     caller: Any = function if hasattr(function, "call") and hasattr(function, "parameters") else Here(function)
-    named = contract_named(contract).name if contract else None
+    named = _declared(contract, dtype) if contract else None
     sizes = shape_named(shape) if shape else None
     subject = Subject(caller, row, convention or Convention(), format_named(dtype).name, library, named, shape=sizes)
     generic = {n: x for n, x in row.example(np.random.default_rng(0), (1, 1)).items() if isinstance(x, np.ndarray)}
     subject.convention.theirs(generic, row.arguments)  # a convention that cannot say this can say nothing
     fresh = int(np.random.default_rng().integers(2**32)) if seed is None else seed
     return Plan(subject, chosen(probes, quick), fresh)
+
+
+def _declared(contract: str, dtype: str) -> str:
+    """The contract's own name; an output that it does not name is stored in arrays of `dtype`, if that is coarser."""
+    found, stored = contract_named(contract), format_named(dtype)
+    if "output" not in contract and stored.u > found.output.u:
+        found = replace(found, output=stored)
+    return found.name
 
 
 def audit(

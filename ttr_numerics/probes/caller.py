@@ -162,6 +162,6 @@ def _differ(after: Any, before: Any, library: str, dtype: str) -> bool:
 def _parts(result: Any) -> tuple[Any, Any]:
     if hasattr(result, "o"):
         return result.o, getattr(result, "state", None)
-    if isinstance(result, tuple | list):
+    if isinstance(result, tuple | list) and result:
         return result[0], result[1] if len(result) > 1 else None
     return result, None

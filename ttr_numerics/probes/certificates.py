@@ -115,9 +115,9 @@ def _not_zero(subject: Subject, rng: np.random.Generator) -> Found:
     case = subject.case(arrays)
     check_domain(subject, case)
     reference, o = np.asarray(row.layer(**case.ours).o), subject.answer(case).o
-    if _heads(o == 0) & ~_heads(reference == 0):
+    if _heads(o == 0) and not _heads(reference == 0):
         return Word.WRONG, ("a whole head of the output is zero",), np.inf
-    if _heads(o == o[..., :1, :]) & ~_heads(reference == reference[..., :1, :]):
+    if _heads(o == o[..., :1, :]) and not _heads(reference == reference[..., :1, :]):
         return Word.WRONG, ("a whole head of the output is the same at every token",), np.inf
     for name in "qkv":
         changed = subject.case({**arrays, name: other[name]})
@@ -128,7 +128,7 @@ def _not_zero(subject: Subject, rng: np.random.Generator) -> Found:
 
 
 def _heads(equal: np.ndarray) -> bool:
-    """Whether all of any head is."""
+    """Whether in any head all of it is."""
     return bool(np.any(np.all(equal, axis=(-1, -2))))
 
 

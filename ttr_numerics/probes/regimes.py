@@ -36,7 +36,7 @@ def compared(subject: Subject, case: Case) -> Found:
     check_domain(subject, case)
     answer = subject.answer(case)
     verdict, _ = judged(Problem(subject.row, case.ours, answer.o, subject.dtype), subject.declared)
-    return Found(verdict.word, verdict.reasons, float(np.max(verdict.ratio)), getattr(verdict, "cause", None))
+    return Found(verdict.word, verdict.reasons, float(np.max(verdict.ratio)), verdict.cause)
 
 
 def _examine(regime: Regime, subject: Subject, rng: np.random.Generator) -> Found:

@@ -1,5 +1,6 @@
 """Running a study: what is missing is computed, stored as it comes, and a cell that fails stops no other."""
 
+import json
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -82,6 +83,7 @@ def _computed(task: _Task) -> Entry:
             if "torch" in sys.modules:  # its own threads are not a BLAS library's
                 sys.modules["torch"].set_num_threads(1)
             rows, error = tuple(task.study.measure(dict(task.cell), task.study.generator(task.cell))), None
+        json.dumps(rows)  # rows that cannot be stored fail here, in their own cell
     except Exception as failure:  # noqa: BLE001 (a stranger's function; the sentence is stored and shown)
         rows, error = (), _sentence(failure)
     return Entry(task.key, task.study.name, task.cell, rows, error, time.perf_counter() - begun)

@@ -3,6 +3,7 @@
 import textwrap
 
 from ttr_numerics.probes import Audit, Finding
+from ttr_numerics.probes.replay import command
 from ttr_numerics.verdict import EXIT_STATUS
 
 __all__ = ["LINES", "message"]
@@ -22,7 +23,7 @@ def message(audit: Audit, target: str) -> str:
         head = [
             f"{target} as {audit.layer} in {audit.dtype}: nothing was decided, {len(undecided)} probes inconclusive"
         ]
-    last = [f"replay: seed {audit.seed}; every probe: ttr audit TARGET --as {audit.layer} --dtype {audit.dtype}"]
+    last = [f"replay every probe: {command(audit, 'TARGET')}"]
     groups = _grouped(bad or undecided)
     room = (LINES - 3) // min(len(groups), _GROUPS) if groups else 0
     body = [line for same in groups[:_GROUPS] for line in _group(same)[:room]]

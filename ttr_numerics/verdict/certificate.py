@@ -23,8 +23,10 @@ from ttr_numerics.arrays.enclosure import OPERATIONS, EnclosureError, enclosed
 from ttr_numerics.convention import Convention
 from ttr_numerics.problem import Problem
 from ttr_numerics.tolerance import Rounding
+from ttr_numerics.tolerance.runs import arriving
 from ttr_numerics.verdict.judge import judged, problems, received
 from ttr_numerics.verdict.packed import joined
+from ttr_numerics.verdict.plain import plain
 from ttr_numerics.verdict.reasons import partner
 from ttr_numerics.verdict.text import as_text
 from ttr_numerics.verdict.verdict import Verdict, Word
@@ -71,7 +73,7 @@ class Certificate:
                 "sentence": self.sentence,
                 "bits": self.bits,
                 "seconds": round(self.seconds, 3),
-                **{n: _plain(x) for n, x in bounds.items()},
+                **{n: plain(x) for n, x in bounds.items()},
             }
         }
 
@@ -126,7 +128,7 @@ def _certified(problem: Problem, dtype: str | None) -> Certificate:
     start = time.perf_counter()
     try:
         _check_size(problem)
-        exact = enclosed(problem.row.layer, _as_it_arrives(problem, bound))
+        exact = enclosed(problem.row.layer, arriving(problem.arrays, bound.contract))
     except EnclosureError as refusal:
         return _refused(problem, estimated, bound, str(refusal), time.perf_counter() - start)
     (below, above), (_, own) = (exact.distance(x) for x in (problem.o, bound.reference))
@@ -152,12 +154,6 @@ def _refused(problem: Problem, estimated: Verdict, bound: Rounding, why: str, se
     return Certificate(verdict, Proof.OPEN, f"not proved: {why}", np.zeros_like(unknown), unknown, unknown, 0, seconds)
 
 
-def _as_it_arrives(problem: Problem, bound: Rounding) -> dict[str, Any]:
-    """The inputs as the arithmetic receives them, rounded to its formats: those of the reference."""
-    given = {n: x for n, x in problem.arrays.items() if x is not None}
-    return {n: bound.contract.arriving(n).nearest(x) if isinstance(x, np.ndarray) else x for n, x in given.items()}
-
-
 def _proof(below: np.ndarray, above: np.ndarray, tolerance: np.ndarray) -> Proof:
     if (below > tolerance).any():
         return Proof.OUTSIDE
@@ -165,8 +161,8 @@ def _proof(below: np.ndarray, above: np.ndarray, tolerance: np.ndarray) -> Proof
 
 
 def _judged_again(estimated: Verdict, proof: Proof, below: np.ndarray, above: np.ndarray) -> Verdict:
-    """The verdict with certain errors; its word gives way where the float64 reference, and not the output, erred."""
-    error = np.where(above <= estimated.tolerance, above, below)
+    """The verdict with errors inside their enclosures; its word gives way where the float64 reference decided it."""
+    error = np.clip(estimated.error, below, above)
     if proof is Proof.OPEN or (proof is Proof.OUTSIDE) == (estimated.status == 1):
         return replace(estimated, error=error)
     erred = "the float64 reference has an error of its own beyond the tolerance: against it alone the word would be"
@@ -204,10 +200,3 @@ def _over(x: np.ndarray, tolerance: np.ndarray) -> np.ndarray:
     known = (x > 0) & np.isfinite(tolerance)
     with np.errstate(over="ignore"):
         return np.where(known, x / np.where(known & (tolerance > 0), tolerance, np.finfo(float).tiny), 0.0)
-
-
-def _plain(x: Any) -> Any:
-    """Floats that JSON can hold; what it cannot as strings."""
-    if isinstance(x, np.ndarray) and x.ndim:
-        return [_plain(y) for y in x]
-    return float(x) if np.isfinite(x) else str(float(x))

@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
+from scipy import special
 
 from ttr_numerics.arrays import LinAlgError
 from ttr_numerics.precision import DTYPES, FORMATS, Contract, Format, throughout
-from ttr_numerics.tolerance import Rounding, rounding, row_norms, run_as
+from ttr_numerics.tolerance import FALSE_ALARM, Rounding, rounding, row_norms, run_as
 from ttr_numerics.verdict.evidence import Evidence
 from ttr_numerics.verdict.search import Explanation
 from ttr_numerics.verdict.variants.states import by_chunks
@@ -21,7 +22,7 @@ from ttr_numerics.verdict.verdict import Word
 __all__ = ["broken"]
 
 _TOKENS = 48  # compared beyond the first wrong one: a coarser role shows at every token
-_ALIKE = 0.4  # correlation of errors; unrelated ones of n entries have about 1/√n
+_ALIKE = 0.4  # correlation of errors at least, however many entries they have
 _SIZE = 2.0  # between the size of an error and of that share of it which the contract makes
 _CHUNKS = (32, 128)
 _STORED = ("float32", "bfloat16", "float16")
@@ -57,7 +58,8 @@ def broken(evidence: Evidence, bound: Rounding, contract: Contract, output: Form
         _Tried(key, words, max((_alike((o - exact) / unit, error, short.heads) for o in outputs), default=0.0))
         for key, words, outputs in (*_in_one_role(short, contract), *_in_softmax(short, contract))
     ]
-    ranked = sorted((t for t in tried if t.alike >= _ALIKE), key=lambda t: -t.alike)
+    least = max(_ALIKE, _by_chance(error.size, len(tried)))
+    ranked = sorted((t for t in tried if t.alike >= least), key=lambda t: -t.alike)
     if not ranked:
         return None
     best, *others = ranked
@@ -160,6 +162,15 @@ def _softmax_in(evidence: Evidence, format: Format) -> np.ndarray:
 def _nearest(format: Format, z: np.ndarray) -> np.ndarray:
     """z rounded, what is masked left alone."""
     return np.where(np.isfinite(z), format.nearest(np.where(np.isfinite(z), z, 0.0)), z)
+
+
+def _by_chance(n: int, tried: int) -> float:
+    """The correlation that some of `tried` errors unrelated to one of n entries exceeds once in 1/FALSE_ALARM outputs.
+
+    r √(n - 1)/√(1 - r²) has Student's distribution with n - 1 degrees of freedom.
+    """
+    t = -float(special.stdtrit(max(n - 1, 1), FALSE_ALARM / max(tried, 1)))
+    return t / float(np.hypot(np.sqrt(max(n - 1, 1)), t))
 
 
 def _alike(made: np.ndarray, error: np.ndarray, heads: np.ndarray) -> float:

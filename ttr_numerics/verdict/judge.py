@@ -166,7 +166,7 @@ def _condition(problem: Problem) -> np.ndarray:
 
 
 def _with(verdict: Verdict, word: Word, reasons: tuple[str, ...]) -> Verdict:
-    return Verdict(**{**vars(verdict), "word": word, "reasons": reasons})
+    return replace(verdict, word=word, reasons=reasons)
 
 
 def _numpy(x: Any) -> np.ndarray:
