@@ -44,6 +44,7 @@ LEAD = (
     "a language model."
 )
 
+
 class Analysis(Protocol):
     """What every module of `ANALYSES` and `ON_REQUEST` offers; its docstring's first paragraph is the question."""
 

@@ -61,7 +61,7 @@ LIBRARIES = {
     "array_api_compat": "arrays",
     "array_api_extra": "arrays",
     "sympy": "arrays derivations tasks",
-    "scipy": "arrays tolerance measure profile",
+    "scipy": "arrays tolerance verdict measure profile",
     "gfloat": "arrays precision",
     "flint": "arrays",
     "numpy": "arguments arrays derivations pairs precision tolerance tasks problem convention "

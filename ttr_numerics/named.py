@@ -29,6 +29,10 @@ def named_object(target: str, forms: str = "package.module:NAME or file.py:NAME"
 
 
 def _module(place: str) -> ModuleType:
+    """The module, which finds its neighbours: those of its file, or of the working folder, as a script would."""
+    own = str(Path(place).resolve().parent) if place.endswith(".py") else str(Path.cwd())
+    if own not in sys.path:
+        sys.path.insert(0, own)
     if not place.endswith(".py"):
         try:
             return importlib.import_module(place)

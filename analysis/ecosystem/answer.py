@@ -40,6 +40,8 @@ def render(rows: Rows) -> Section:
             "fla-core: a loop counter there is a Python int.",
             "A function outside the catalogue is not audited; where one of its promises fails by its own words, a "
             "reproduction alone says so.",
+            "The committed rows were measured in pieces, some functions with a part of the probes; `make ecosystem` "
+            "measures them in one run, each function in a process of its own.",
             "The kind of an accusation is our reading of the source, not the audit's.",
         ),
     )

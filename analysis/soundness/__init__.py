@@ -1,9 +1,9 @@
 """Does the derived tolerance accuse sound code, and does it let faults pass?
 
-Sound runs are other forms of each layer of the catalogue, in every format, in every regime that applies to it: another
-library, other chunk lengths, another order of summation, float32 inside of 16-bit arrays. Faults are graded: one array
-changed by a relative ε, at one token or at all, ε log-uniform. A layer run one precision lower has to fail somewhere.
-Every regime draws its cases anew from the seed.
+Sound runs are other forms of each layer of the catalogue, in every format, in every quick regime that applies to it:
+another library, other chunk lengths, another order of summation, float32 inside of 16-bit arrays. Faults are graded:
+one array changed by a relative ε, at one token or at all, ε log-uniform. A layer run one precision lower has to fail
+somewhere. Every regime draws its cases anew from the seed.
 """
 
 import importlib

@@ -14,7 +14,7 @@ from ttr_numerics.probes.battery import PROBES
 __all__ = ["PROCESSES", "as_row", "measure", "of_case"]
 
 PROCESSES = 2
-TWINS = 2  # every second sound twin gets the full audit, all the quick one
+TWINS = 8  # every eighth sound twin gets the full audit, all the quick one
 Row = dict[str, Any]
 
 

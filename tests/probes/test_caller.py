@@ -6,6 +6,7 @@ import torch
 
 from ttr_numerics.convention import torch_sdpa
 from ttr_numerics.probes import Here, SubjectError, audit, resolve
+from ttr_numerics.probes.target import prepared
 from ttr_numerics.verdict import Word
 
 MODULES = """
@@ -99,3 +100,46 @@ def test_whole_numbers_stay_whole():
         return q
 
     assert Here(packed).call(Q | {"cu_seqlens": np.array([0, 3])}, "torch", "bfloat16").changed == ()
+
+
+def test_a_file_finds_its_neighbours_as_a_script_does(tmp_path):
+    (tmp_path / "neighbour_of_mine.py").write_text("def f(q, k, v):\n    return v\n")
+    (tmp_path / "importing.py").write_text("from neighbour_of_mine import f\n")
+    assert resolve(f"{tmp_path / 'importing.py'}:f")(1, 2, 3) == 3
+
+
+def test_the_weights_of_a_module_that_is_audited_stay_its_owners():
+    module = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Dropout())
+    copy = prepared(module, "mine")
+    copy.to(torch.bfloat16)
+    assert module[0].weight.dtype is torch.float32
+    assert module.training
+    assert not copy.training
+
+
+@pytest.mark.parametrize(
+    ("o", "sentence"),
+    [
+        (lambda v: v.to(torch.complex64), "expected real numbers as output, got complex64"),
+        (lambda v: v.to_sparse(), "TypeError: can.t convert Sparse"),
+        (lambda v: None, "expected an array as output, got NoneType"),
+    ],
+)
+def test_an_output_that_is_no_array_of_real_numbers_is_one_sentence(o, sentence):
+    x = np.ones((1, 1, 2, 2))
+    with pytest.raises(SubjectError, match=sentence):
+        Here(lambda q, k, v: o(v)).call({"q": x, "k": x, "v": x}, "torch", "float32")
+
+
+def test_an_error_that_cannot_be_written_is_still_a_sentence():
+    class SilentError(Exception):
+        def __str__(self):
+            raise RuntimeError
+
+    def broken(q, k, v, error):
+        raise error
+
+    x = np.ones((1, 1, 2, 2))
+    for error, words in ((SilentError(), "SilentError: "), (ValueError("\udc80"), r"ValueError: \\udc80")):
+        with pytest.raises(SubjectError, match=f"^{words}$"):
+            Here(lambda q, k, v, e=error: broken(q, k, v, e)).call({"q": x, "k": x, "v": x}, "torch", "float32")

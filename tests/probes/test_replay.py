@@ -113,7 +113,7 @@ def test_a_program_fails_on_the_fault_and_passes_when_it_is_mended(saved, source
 
 def test_a_program_runs_by_itself(saved):
     path, _, _ = saved(*FAULTS[0][:1], "generic")
-    assert len(path.read_text().splitlines()) <= 15
+    assert len(path.read_text().splitlines()) <= 17
     run = subprocess.run([sys.executable, "-I", str(path)], capture_output=True, text=True, check=False)
     assert run.returncode == 1
     assert run.stdout.startswith("output")

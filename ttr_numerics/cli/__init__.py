@@ -27,7 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:  # standard output that cannot be written
-        print(f"ttr {arguments.command}: cannot write the answer: {error.strerror or error}", file=sys.stderr)
+        what = error.filename or "the answer"
+        print(f"ttr {arguments.command}: cannot write {what}: {error.strerror or error}", file=sys.stderr)
         return 2
     except MemoryError:
         print(f"ttr {arguments.command}: input too large for this machine's memory", file=sys.stderr)

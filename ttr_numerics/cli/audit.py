@@ -29,7 +29,9 @@ def add(commands: Any) -> None:
     audit.add_argument("--scale", help="it multiplies the logits q·k by this number, or by 1/sqrt(d)")
     audit.add_argument("--grouped-heads", action="store_true", help="query heads share key heads, in order")
     audit.add_argument("--dtype", default="float32", help="float64, float32, float16, bfloat16 (default: float32)")
-    audit.add_argument("--contract", help='its arithmetic where not the dtype throughout: "bfloat16,state=float32,..."')
+    audit.add_argument(
+        "--contract", help='what it keeps in which format: "bfloat16,state=float32,..." (default: see README)'
+    )
     audit.add_argument("--shape", help="also ask at the sizes it is used at: T=4096,heads=16,d=128")
     audit.add_argument("--library", default="torch", help="whose arrays it takes: torch or numpy (default: torch)")
     audit.add_argument("--quick", action="store_true", help="the probes that take seconds")

@@ -34,6 +34,7 @@ from ttr_numerics.probes.shape import shape_named
 from ttr_numerics.probes.shrunk import shrunk
 from ttr_numerics.probes.storage import STORAGE
 from ttr_numerics.probes.subject import Entry, Subject
+from ttr_numerics.probes.target import prepared
 from ttr_numerics.problem import ProblemError
 from ttr_numerics.verdict import Word
 
@@ -89,7 +90,8 @@ class Plan:
 
     def _case(self, finding: Finding, seconds: float, like: Failure | None) -> Failure | None:
         exact, begun = finding.kind == "exact", time.perf_counter()
-        hung = any("no answer within" in reason for reason in finding.reasons)  # repeating it would take as long
+        slow = ("no answer within", "its process died")  # repeating it would take as long, or an import each time
+        hung = any(words in reason for reason in finding.reasons for words in slow)
         if hung or not seconds:
             return None
         try:
@@ -135,7 +137,9 @@ def plan(
         raise ValueError(
             f"convention: expected one without a discretised gate, which {row.name} lacks, got one with it"
         )
-    caller: Any = function if hasattr(function, "call") and hasattr(function, "parameters") else Here(function)
+    is_caller = hasattr(function, "call") and hasattr(function, "numbers")  # a torch module has parameters too
+    name = getattr(function, "__name__", type(function).__name__)
+    caller: Any = function if is_caller else Here(prepared(function, name))
     named = _declared(contract, dtype) if contract else None
     sizes = shape_named(shape) if shape else None
     subject = Subject(caller, row, convention or Convention(), format_named(dtype).name, library, named, shape=sizes)
@@ -229,4 +233,6 @@ def _one(subject: Subject, probe: Probe, rng: np.random.Generator) -> Finding:
         return Finding(probe.name, probe.claim, None, (f"the subject failed: {error}",), failed=True)
     except (ProblemError, LinAlgError) as refusal:
         return Finding(probe.name, probe.claim, None, (f"no reference here: {refusal}",))
+    except MemoryError:
+        return Finding(probe.name, probe.claim, None, ("too large for this machine's memory",))
     return Finding(probe.name, probe.claim, result.word, result.reasons, result.ratio, cause=result.cause)

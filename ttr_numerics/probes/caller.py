@@ -74,14 +74,18 @@ class Here:
         """See `Caller`. q, k and v go by position, under whatever names, or as keywords where it takes no other."""
         given = {n: _handed(x, library, dtype) for n, x in foreign.items()}
         try:
-            result = self._returned(given, state)
-        except Exception as error:
+            o, final = _parts(self._returned(given, state))
+            if not hasattr(o, "dtype"):
+                raise SubjectError(f"expected an array as output, got {type(o).__name__}")
+            there = np.asarray(to_numpy(o))
+        except SubjectError:
+            raise
+        except Exception as error:  # its own, or that of an output which is no plain array of numbers
             raise SubjectError(_sentence(error)) from error
-        o, final = _parts(result)
-        if not hasattr(o, "dtype"):
-            raise SubjectError(f"expected an array as output, got {type(o).__name__}")
+        if there.dtype.kind == "c":
+            raise SubjectError(f"expected real numbers as output, got {there.dtype}")
         changed = tuple(n for n, x in foreign.items() if _is_array(x) and _differ(given[n], x, library, dtype))
-        return Raw(np.asarray(to_numpy(o)), str(o.dtype).removeprefix("torch."), final, changed)
+        return Raw(there, str(o.dtype).removeprefix("torch."), final, changed)
 
     def gradients(
         self, foreign: Mapping[str, Any], library: str, dtype: str, part: str, upstream: np.ndarray
@@ -140,7 +144,13 @@ class Here:
 
 
 def _sentence(error: Exception) -> str:
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+    """The first line of what it says, in letters that every terminal and file can hold."""
+    try:
+        words = str(error)
+    except Exception:  # noqa: BLE001 (a stranger's __str__)
+        words = ""
+    first = (words.splitlines() or [""])[0].encode("utf-8", "backslashreplace").decode()
+    return f"{type(error).__name__}: {first}"
 
 
 def _is_array(x: Any) -> bool:

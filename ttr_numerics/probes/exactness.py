@@ -44,6 +44,15 @@ def promised(subject: Subject) -> Contract:
     return replace(throughout(inside), operands=dtype, output=dtype)
 
 
+def _less_precise(subject: Subject, said: str, ratio: float, cause: str) -> Found:
+    """Less precise than promised; where nothing was declared, with the words that would declare it."""
+    format_ = cause.rpartition("=")[2]
+    meant = "" if subject.contract else f"; if that is meant, declare it (--contract {subject.dtype},{cause[9:]})"
+    if not subject.contract and format_ == subject.dtype:
+        meant = f"; if all of it is meant to be {format_}, declare it (--contract {format_})"
+    return Found(Word.CONVENTION, (f"{said} ({cause.removeprefix('contract.')}){meant}",), ratio, cause)
+
+
 def _neutral(row: Pairing, rng: np.random.Generator, T: int, d: int, heads: int = 1) -> Arrays:
     """An example with steps of 1, gates of 1, no momentum, and every other row a token brings equal to its key."""
     arrays = row.example(rng, (1, heads), T=T, d_k=d, d_v=d)
@@ -154,7 +163,8 @@ def _cancelled_residual(subject: Subject, rng: np.random.Generator) -> Found:
     said = f"a residual of -2 beside 4096 is lost (read {read[0]:g} for 1): it is taken in too few bits"
     cause = {(False, False): "contract.residual=bfloat16", (False, True): "contract.residual=float16"}
     lost = off[0] < 0.5, bool(off[1] < 0.5)
-    return Found(Word.WRONG, (said,), np.inf, cause.get(lost) if np.isfinite(read).all() else None)
+    found = cause.get(lost) if np.isfinite(read).all() else None
+    return Found(Word.WRONG, (said,), np.inf) if found is None else _less_precise(subject, said, np.inf, found)
 
 
 def _large_and_small(row: Pairing, rng: np.random.Generator) -> Arrays:
@@ -201,8 +211,10 @@ def _slow_decay(subject: Subject, rng: np.random.Generator) -> Found:
     error = _apart(o, reference)
     if error <= allowed:
         return Found(Word.ROUNDING, (f"{T} slow decays arrive within {error:.1e}",), error / allowed)
-    said = f"{T} slow decays are off by {error:.1e}: state or gate is kept in too few bits"
-    return Found(Word.WRONG, (said,), error / allowed, _coarse_role(row, slow.ours, o, contract, allowed))
+    said, cause = f"{T} slow decays are off by {error:.1e}", _coarse_role(row, slow.ours, o, contract, allowed)
+    if cause is None:
+        return Found(Word.WRONG, (f"{said}; no coarser format explains it",), error / allowed)
+    return _less_precise(subject, f"{said}: state or gate is kept in too few bits", error / allowed, cause)
 
 
 def _by_head(x: np.ndarray, values: list[float]) -> np.ndarray:

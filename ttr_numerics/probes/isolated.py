@@ -1,8 +1,8 @@
 """The subject in a process of its own: it may crash, hang or print, and the audit goes on."""
 
 import contextlib
-import io
 import multiprocessing
+import os
 import signal
 import sys
 from collections.abc import Mapping
@@ -105,7 +105,9 @@ def _serve(pipe: Connection, target: str) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.argv = [target]
-    with contextlib.redirect_stdout(io.StringIO()):
+    with open(os.devnull, "w") as nowhere:
+        for stream in (1, 2):  # whatever writes there: Python, compiled code, processes of its own
+            os.dup2(nowhere.fileno(), stream)
         try:
             here = Here(resolve(target))
         except ValueError as error:

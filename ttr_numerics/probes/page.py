@@ -135,7 +135,15 @@ def _word(finding: Finding) -> str:
 
 
 def _facts(audit: Audit) -> list[tuple[str, str]]:
-    stated = [("seed", str(audit.seed)), ("dtype", audit.dtype), ("contract", audit.contract or "the dtype throughout")]
+    stated = [
+        ("seed", str(audit.seed)),
+        ("dtype", audit.dtype),
+        (
+            "contract",
+            audit.contract
+            or f"none declared: tolerances of {audit.dtype} throughout, state and residual expected finer",
+        ),
+    ]
     stated += [
         ("library", audit.library),
         ("convention", str(audit.convention)),

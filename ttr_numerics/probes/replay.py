@@ -96,11 +96,14 @@ def _imports(target: str, case: Failure, audit: Audit, inline: bool) -> Iterator
         yield "from math import inf"
     if not inline:
         yield "stored = np.load(__file__.removesuffix('.py') + '.npz')"
+    yield f"sys.path.insert(0, {str(Path(place).resolve().parent if path else Path.cwd())!r})"
     head, *rest = name.split(".")
     module = f"importlib.import_module({place!r}).{head}"
     found = f"runpy.run_path({str(Path(place).resolve())!r})[{head!r}]" if path else module
-    made = "()" if name.rpartition(".")[2][:1].isupper() else ""  # a class is made without arguments
-    yield f"subject = {'.'.join([found, *rest])}{made}"
+    yield f"subject = {'.'.join([found, *rest])}"
+    yield "subject = subject() if isinstance(subject, type) else subject"
+    if audit.library == "torch":
+        yield f"subject = subject.eval().to(torch.{audit.dtype}) if hasattr(subject, 'eval') else subject"
 
 
 def _given(case: Failure) -> list[Any]:

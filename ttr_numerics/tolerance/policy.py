@@ -29,6 +29,7 @@ REPLICAS = 16
 LONG = 1 << 25  # 1 024 tokens of two heads of 128 by 128
 EMULATED = 1 << 28
 SERIAL = 1 << 27  # products in the sums over all keys of all queries
+STATIC = ("initial_state", "bonus", "ridge")  # no time axis, whatever their lengths
 SHORTEST = 64  # tokens that a loop's replicas see at least
 
 
@@ -64,7 +65,8 @@ def chosen(
     T, entries = stored["q"].shape[-2], state_entries(stored)
     work, chunked = T * entries, [f for f in forms if _chunk(f)]
     replicas = replicas if work <= 4 * LONG else max(2, replicas // 2)
-    if work <= LONG or not chunked:
+    prefix = max(SHORTEST, LONG // 4 // entries)
+    if work <= LONG or not chunked or prefix >= T:
         every = (layer, *forms)
         coarse = contract.accumulator.u < contract.finest.u
         affordable = Serial.FEW < T and T * work // stored["v"].shape[-1] <= SERIAL
@@ -74,7 +76,6 @@ def chosen(
     native = contract in (throughout(FORMATS["float64"]), throughout(FORMATS["float32"]))
     nearest = (layer, *forms) if native or work <= EMULATED else forms
     reference = layer if contract.coarsest.name == "float64" else longest
-    prefix = max(SHORTEST, LONG // 4 // entries)
     return Policy(reference, (longest,), layer, prefix, nearest, (), replicas)
 
 
@@ -82,7 +83,8 @@ def prefix_of(stored: Mapping[str, Any], tokens: int) -> dict[str, Any]:
     """The first `tokens` of every array with a time axis: one as long, and in the same place, as that of q."""
     axis, T = stored["q"].ndim - 2, stored["q"].shape[-2]
     cut = (slice(None),) * axis + (slice(tokens),)
-    timed = [n for n, x in stored.items() if isinstance(x, np.ndarray) and x.ndim > axis and x.shape[axis] == T]
+    arrays = {n: x for n, x in stored.items() if isinstance(x, np.ndarray) and n not in STATIC}
+    timed = [n for n, x in arrays.items() if x.ndim > axis and x.shape[axis] == T]
     return {**stored, **{n: stored[n][cut] for n in timed}}
 
 

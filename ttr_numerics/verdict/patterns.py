@@ -215,7 +215,8 @@ def _not_finite(x: _Compared, output: Format) -> tuple[str, str] | None:
     if not bad.any() or (x.wrong & ~bad).any():
         return None
     kind = "NaN" if np.isnan(x.o[bad]).any() else "infinite"
-    return "output.nan", f"the output is {kind} at {int(bad.sum())} positions, and right at all others"
+    rest = "and right at all others" if not bad.all() else "which is all of them"
+    return "output.nan", f"the output is {kind} at {int(bad.sum())} positions, {rest}"
 
 
 def _some_zero(x: _Compared, output: Format) -> tuple[str, str] | None:
