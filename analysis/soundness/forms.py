@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ttr_numerics.arrays import cast, quiet, to_numpy
+from ttr_numerics.arrays import LinAlgError, cast, quiet, to_numpy
 from ttr_numerics.layers import chunked
 from ttr_numerics.pairs import Pairing
 from ttr_numerics.precision import FORMATS
@@ -21,7 +21,10 @@ CHUNKS = (5, 8, 32)  # none of them a length that the tolerance itself has run
 def outputs(row: Pairing, arrays: Arrays, dtype: str) -> Iterator[tuple[str, np.ndarray]]:
     """(name of the form, its output as float64) for every form that the layer has in this format."""
     for name, form in FORMS.items():
-        o = form(row, arrays, dtype)
+        try:
+            o = form(row, arrays, dtype)
+        except LinAlgError:  # it refuses: a matrix is not definite in this format
+            continue
         if o is not None:
             yield name, o
 

@@ -1,12 +1,11 @@
 """The measurement, as a study: cells of a layer, a format and a regime, and of a layer one precision lower."""
 
-import os
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from analysis.journal import measured_rows
 from analysis.soundness import faults, forms
 from analysis.soundness.lower import first_to_fail
 from ttr_numerics.arrays import LinAlgError, quiet
@@ -16,7 +15,7 @@ from ttr_numerics.precision import FORMATS
 from ttr_numerics.probes import Here, NotApplicable, Subject
 from ttr_numerics.probes.probe import check_domain, drawn
 from ttr_numerics.probes.regimes import TABLE, Regime
-from ttr_numerics.study import Cluster, Grid, Store, Study, run
+from ttr_numerics.study import Grid, Study
 from ttr_numerics.tolerance import Rounding, rounding, row_norms
 
 __all__ = ["DTYPES", "FAULTS", "SEED", "SIZES", "STUDY", "measure", "measure_cell"]
@@ -28,7 +27,6 @@ DETECTABLE = 10  # multiples of the largest error of a sound form at the token: 
 SIZES = {"T": (24, 96), "d": (4, 16)}
 LAYERS = tuple(row.name for row in catalogue())
 REGIMES = tuple(regime.name for regime in TABLE if regime.quick)
-JOURNAL = Path(".studies")  # a run that was stopped goes on from here
 
 Row = dict[str, Any]
 
@@ -50,16 +48,8 @@ STUDY = Study(
 
 
 def measure(progress: Callable[..., Iterable[Any]]) -> list[Row]:
-    """The rows of every cell, in the order of the grid. Raises RuntimeError where a cell failed to be measured."""
-    JOURNAL.mkdir(exist_ok=True)
-    store = Store(JOURNAL / "soundness.jsonl")
-    run(STUDY, store, Cluster(workers=os.cpu_count()), progress)
-    entries = store.entries()
-    found = [entries[STUDY.key(cell)] for cell in STUDY.cells]
-    failed = [entry for entry in found if entry.error]
-    if failed:
-        raise RuntimeError(f"{len(failed)} cells were not measured, first {failed[0].cell}: {failed[0].error}")
-    return [row for entry in found for row in entry.rows]
+    """The rows of every cell, in the order of the grid."""
+    return measured_rows(STUDY, progress)
 
 
 def _regime(layer: str, dtype: str, regime: str, rng: np.random.Generator) -> list[Row]:
@@ -72,6 +62,8 @@ def _regime(layer: str, dtype: str, regime: str, rng: np.random.Generator) -> li
     except (NotApplicable, LinAlgError):
         return []
     errors = {name: _error(o, bound) for name, o in forms.outputs(row, arrays, dtype)}
+    if not errors:  # every form refuses
+        return []
     runs = [_judged(error, bound) for error in errors.values()]
     worst = max(errors, key=lambda name: _ratio(errors[name], bound))
     sound = {
@@ -132,8 +124,10 @@ def _sharpness(
         try:
             with quiet():
                 effect = _error(np.asarray(subject.row.layer(**faulty).o), bound)
-                o = next(o for _, o in forms.outputs(subject.row, faulty, subject.dtype))
+                o = next((o for _, o in forms.outputs(subject.row, faulty, subject.dtype)), None)
         except (ValueError, LinAlgError):  # outside of the layer's domain
+            continue
+        if o is None:
             continue
         missed = not (_error(o, bound) > bound.bound).any()
         owed = bool((effect > DETECTABLE * sound).any())

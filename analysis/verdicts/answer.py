@@ -36,7 +36,7 @@ def render(rows: Rows) -> Section:
             "seen by any rule on one output; it counts as missed by all of them.",
             "Undecided counts as missed. A kind is caught if every case of it is, and named if every case is.",
             "Once eight probes have said wrong, an audit asks no further regimes and gradients.",
-            "Every sound twin gets the quick audit, every second one the full.",
+            "Every sound twin gets the quick audit, every eighth one the full.",
             "A cause is named by the key that most probes give, or by a probe whose claim is the cause; of a regime's "
             "probe only where generic inputs come out right.",
             "FlashAttention's and attention-gym's rules say nothing in float64 of a layer without a second form.",

@@ -1,38 +1,33 @@
 """The rows: every drawn case and its sound twin before every judge."""
 
-import multiprocessing
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import Any
 
 import numpy as np
 
+from analysis.journal import measured_rows
 from analysis.verdicts.judges import Said, audited, checked, effect, generic, output, ruled
 from analysis.verdicts.kinds import Case, Kind, drawn, kinds
 from ttr_numerics.probes.battery import PROBES
+from ttr_numerics.study import Grid, Study
 
-__all__ = ["PROCESSES", "as_row", "measure", "of_case"]
+__all__ = ["as_row", "measure", "measure_cell", "of_case"]
 
-PROCESSES = 2
 TWINS = 8  # every eighth sound twin gets the full audit, all the quick one
 Row = dict[str, Any]
 
 
 def measure(progress: Callable[..., Iterable[Any]], seed: int, draws: int, only: Sequence[str] = ()) -> list[Row]:
-    """The rows of `draws` cases a kind, in the order of the corpus, over two processes."""
-    tasks = [(kind.name, draw, seed) for kind in kinds() for draw in range(draws) if not only or kind.name in only]
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(PROCESSES, mp_context=context) as pool:
-        running = {pool.submit(of_task, task): task for task in tasks}
-        done = {running[f]: f.result() for f in progress(as_completed(running), total=len(running))}
-    return [row for task in tasks for row in done[task]]
+    """The rows of `draws` cases a kind, in the order of the corpus. Raises RuntimeError where a cell failed."""
+    names = tuple(kind.name for kind in kinds() if not only or kind.name in only)
+    grid = Grid({"kind": names, "draw": tuple(range(draws)), "seed": (seed,)})
+    return measured_rows(Study("verdicts", "What do judges catch?", measure_cell, (grid,), seed), progress)
 
 
-def of_task(task: tuple[str, int, int]) -> list[Row]:
-    """The rows of draw number `draw` of the kind called `name`."""
-    name, draw, seed = task
-    kind = next(k for k in kinds() if k.name == name)
-    return list(of_case(kind, draw, seed))
+def measure_cell(cell: dict[str, Any], rng: np.random.Generator) -> list[Row]:
+    """The rows of one draw of one kind."""
+    kind = next(k for k in kinds() if k.name == cell["kind"])
+    return list(of_case(kind, cell["draw"], cell["seed"]))
 
 
 def of_case(kind: Kind, draw: int, seed: int) -> Iterator[Row]:
