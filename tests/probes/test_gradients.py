@@ -273,3 +273,9 @@ def test_a_contract_with_a_float32_state_is_judged_more_sharply_than_sixteen_bit
     finding = findings(faulty, "gated_delta_rule", "bfloat16", contract=kept, probes=GRADIENTS[:1])["gradients"]
     plain = findings(faulty, "gated_delta_rule", "bfloat16", probes=GRADIENTS[:1])["gradients"]
     assert finding.ratio > plain.ratio
+
+
+def test_where_the_derivative_jumps_nothing_is_said_in_sixteen_bits():
+    layer = layers.huber_delta_rule
+    assert all(f.word is None for f in findings(layer, "huber_delta_rule", "float16").values())
+    assert any(f.word is not None for f in findings(layer, "huber_delta_rule", "float32").values())

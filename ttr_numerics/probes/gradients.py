@@ -15,6 +15,7 @@ from ttr_numerics.arguments import Argument, Domain
 from ttr_numerics.arrays import LinAlgError, cast, namespace, untracked
 from ttr_numerics.arrays.rounded_torch import operations
 from ttr_numerics.pairs import Pairing
+from ttr_numerics.precision import FORMATS
 from ttr_numerics.probes.compared import Compared, judged
 from ttr_numerics.probes.derivatives import derivatives, time_axis
 from ttr_numerics.probes.probe import NotApplicable, Probe, check_domain, drawn
@@ -22,6 +23,12 @@ from ttr_numerics.probes.subject import Case, Subject
 from ttr_numerics.verdict import Word
 
 __all__ = ["GRADIENTS"]
+
+# Layers whose derivative jumps: at a threshold, at a support's end, where a maximum changes sides.
+JUMPING = (
+    *("compact_kernel_attention", "entmax_attention", "entrywise_huber_delta_rule", "huber_delta_rule"),
+    *("lp_delta_rule", "mlstm", "normalized_relu_attention"),
+)
 
 Arrays = dict[str, Any]
 Found = tuple[Word, tuple[str, ...], float]
@@ -47,6 +54,9 @@ class _Regime:
 def _examine(regime: _Regime, subject: Subject, rng: np.random.Generator) -> Found:
     if subject.library != "torch":
         raise NotApplicable("asked of functions on torch tensors: NumPy's arrays have no tape")
+    if subject.row.name in JUMPING and subject.arithmetic.u > FORMATS["float32"].u:
+        said = f"the derivative of {subject.row.name} jumps, and a rounding in 16 bits may land on the other side"
+        raise NotApplicable(said)
     axes = dict(regime.axes)
     axes["T"] = min(axes["T"], max(6, regime.operations // _per_token(subject, rng)))
     arrays = _with_options(subject, drawn(subject, rng, (1, 2), **axes), rng)

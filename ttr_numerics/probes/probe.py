@@ -134,7 +134,7 @@ def within(x: np.ndarray, y: np.ndarray, allowed: np.ndarray) -> tuple[bool, flo
     with np.errstate(invalid="ignore", over="ignore"):
         error = row_norms(np.where(np.isfinite(x - y), x - y, np.inf))
     ratio = largest_ratio(error, allowed)
-    places = np.argwhere(~(error <= allowed))
+    places = np.argwhere(~(error <= allowed) | ~np.isfinite(error))
     first = tuple(int(i) for i in places[np.argmin(places[:, -1])]) if len(places) else ()
     return ratio <= 1, ratio, first
 
