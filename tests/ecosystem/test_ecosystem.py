@@ -31,6 +31,7 @@ def audited(one, dtype="float32"):
 
 @pytest.fixture(scope="module")
 def rows():
+    pytest.importorskip("x_transformers")
     return audited(SDPA) + audited(seeing_the_future()) + measured.reproduced(script("x_transformers_flash_causal"))
 
 

@@ -150,7 +150,7 @@ def test_other_peoples_files_are_not_overwritten_and_our_own_are(saved, tmp_path
     with pytest.raises(ValueError, match="expected a folder without other people's files, got one with generic.py"):
         save(tmp_path, "mine.py:layer", result)
     assert path.read_text() == "print('mine')\n"
-    assert {p.name for p in tmp_path.iterdir()} == {"mine.py", "generic.py", "generic.npz"}
+    assert {p.name for p in tmp_path.iterdir() if p.is_file()} == {"mine.py", "generic.py", "generic.npz"}
 
 
 def test_every_probe_has_a_file_of_its_own():

@@ -15,7 +15,7 @@ class UndecidedError(ArithmeticError):
     """What balls of this precision do not say; with more bits they may."""
 
 
-class NoEnclosureError(ArithmeticError):
+class NoEnclosureError(ArithmeticError, AttributeError):  # so that `hasattr` may ask
     """What balls of no precision do."""
 
 
