@@ -56,7 +56,7 @@ def as_row(case: Case, draw: int, faulty: bool, size: float, judge: str, said: S
         "chunk": case.chunk,
         "arithmetic": _arithmetic(case),
         "parameters": ", ".join(f"{n} {x}" for n, x in case.parameters.items()),
-        "effect": size if np.isfinite(size) else str(size),
+        "effect": size,
         "judge": judge,
         "said": said.word,
         "cause": said.cause,
