@@ -133,8 +133,9 @@ def within(x: np.ndarray, y: np.ndarray, allowed: np.ndarray) -> tuple[bool, flo
     """Whether rows of x and y lie within `allowed` (..., T) of each other, the worst ratio and where."""
     with np.errstate(invalid="ignore", over="ignore"):
         error = row_norms(np.where(np.isfinite(x - y), x - y, np.inf))
+    error = np.where(np.isinf(allowed), 0.0, error)  # there nothing is decided, not even NaN
     ratio = largest_ratio(error, allowed)
-    places = np.argwhere(~(error <= allowed) | ~np.isfinite(error))
+    places = np.argwhere(~(error <= allowed))
     first = tuple(int(i) for i in places[np.argmin(places[:, -1])]) if len(places) else ()
     return ratio <= 1, ratio, first
 
