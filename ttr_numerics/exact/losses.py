@@ -4,6 +4,7 @@
 reweighted, `values(e)` ℓ row by row or entry by entry and `total(e)` its sum; `rows(part)` is the loss of some tokens.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from ttr_numerics.arrays import Array, eye, namespace
@@ -12,7 +13,7 @@ __all__ = ["EntrywiseHuber", "Huber", "LayerNormSquares", "Power", "Squares", "W
 
 
 @dataclass(frozen=True)
-class _Loss:
+class _Loss(ABC):
     """A loss of e = v - z, which is given by its weight."""
 
     @property
@@ -20,11 +21,13 @@ class _Loss:
         """The part of a reweighted least-squares step that converges: 1 where the weight falls with the error."""
         return 1.0
 
+    @abstractmethod
     def weight(self, e: Array) -> Array:
-        raise NotImplementedError
+        """ℓ'(‖e‖)/‖e‖ for every row of e, or for every entry where the loss is a sum over entries."""
 
+    @abstractmethod
     def values(self, e: Array) -> Array:
-        raise NotImplementedError
+        """ℓ by row or entry."""
 
     def total(self, e: Array) -> Array:
         """Σ ℓ over the rows of e (...)."""
