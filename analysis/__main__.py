@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+from analysis.journal import measured_rows
 from ttr_numerics.progress import Progress, progress_named
 from ttr_numerics.report import (
     Figure,
@@ -34,6 +35,7 @@ from ttr_numerics.report import (
     write_atomically,
     write_study,
 )
+from ttr_numerics.study import Study as Posed
 
 ANALYSES = ("recall_error", "conditioning", "capacity", "key_covariance", "design_space")
 ON_REQUEST = ("performance", "peers", "ecosystem", "soundness", "verdicts")
@@ -46,9 +48,13 @@ LEAD = (
 
 
 class Analysis(Protocol):
-    """What every module of `ANALYSES` and `ON_REQUEST` offers; its docstring's first paragraph is the question."""
+    """What every module of `ANALYSES` and `ON_REQUEST` offers; its docstring's first paragraph is the question.
+
+    One that is a study of `ttr_numerics.study` offers STUDY in place of SEED and `measure`.
+    """
 
     SEED: int
+    STUDY: Posed
 
     def measure(self, progress: Progress) -> list[dict[str, Any]]: ...
 
@@ -108,8 +114,12 @@ def _run(names: Sequence[str], out: Path, *, measuring: bool) -> None:
 def _measure(name: str, out: Path) -> None:
     module = _load(name)
     question = " ".join((inspect.getdoc(module) or "").partition("\n\n")[0].split())
-    rows = tuple(module.measure(progress_named(name)))
-    study = Study(name, question, module.SEED, f"python -m analysis {name}", versions(), rows, threads())
+    posed = getattr(module, "STUDY", None)
+    if isinstance(posed, Posed) and not hasattr(module, "measure"):
+        rows, seed = tuple(measured_rows(posed, progress_named(name))), posed.seed
+    else:
+        rows, seed = tuple(module.measure(progress_named(name))), module.SEED
+    study = Study(name, question, seed, f"python -m analysis {name}", versions(), rows, threads())
     with _writing_to(out):
         write_study(_rows_file(name, out), study)
 

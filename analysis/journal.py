@@ -13,7 +13,10 @@ JOURNALS = Path(".studies")
 
 
 def measured_rows(study: Study, progress: Callable[..., Iterable[Any]]) -> list[dict[str, Any]]:
-    """The rows of every cell, in the order of the grid. Raises RuntimeError where a cell failed to be measured."""
+    """The rows of every cell, each with the cell's parameters, in the order of the grid.
+
+    Raises RuntimeError where a cell failed to be measured.
+    """
     JOURNALS.mkdir(exist_ok=True)
     store = Store(JOURNALS / f"{study.name}.jsonl")
     run(study, store, Cluster(workers=os.cpu_count()), progress)
@@ -22,4 +25,4 @@ def measured_rows(study: Study, progress: Callable[..., Iterable[Any]]) -> list[
     failed = [entry for entry in found if entry.error]
     if failed:
         raise RuntimeError(f"{len(failed)} cells were not measured, first {failed[0].cell}: {failed[0].error}")
-    return [row for entry in found for row in entry.rows]
+    return [entry.cell | row for entry in found for row in entry.rows]

@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "pairs": "arguments arrays axes choices derivations exact features layers",
     "composition": "arrays axes choices exact pairs recurrence",
     "problem": "arguments arrays convention pairs precision",
-    "tasks": "",
+    "tasks": "problem",
     "verdict": "arguments arrays axes backward convention exact pairs precision problem tolerance",
     "report": "",
     "named": "",
@@ -43,7 +43,7 @@ MAY_IMPORT = {
     "capture": "convention",
     "nn": "arguments axes border composition pairs",
     "progress": "",
-    "study": "named",
+    "study": "named tasks",
     "testing": "convention probes report verdict",
     "cli": "capture convention derivations pairs precision probes problem profile progress report study tasks verdict",
     "__init__": "border choices composition convention exact features gates layers measure pairs probes problem tasks "

@@ -19,7 +19,7 @@ from ttr_numerics.arguments import QUERIES, Argument, Domain
 from ttr_numerics.pairs import Pairing, catalogue
 from ttr_numerics.precision import DTYPES
 
-__all__ = ["Problem", "ProblemError", "check_dtypes", "describe", "read_arrays", "rename_aliases"]
+__all__ = ["Problem", "ProblemError", "check_dtypes", "describe", "read_arrays", "rename_aliases", "under"]
 
 
 class ProblemError(ValueError):
@@ -85,6 +85,18 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
     except _UNREADABLE as error:
         raise ProblemError(f"file: expected a complete {path.suffix} file, got {path}: {_first_line(error)}") from error
     raise ProblemError(f"file: expected a name ending in .npz or .safetensors, got {path.name}")
+
+
+def under(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    """PREFIX.q, PREFIX.k, ... as q, k, ...; those are the names `ttr capture` stores a layer by."""
+    start = prefix.removesuffix(".") + "."
+    found = {name.removeprefix(start): x for name, x in arrays.items() if name.startswith(start)}
+    if found:
+        return found
+    there = sorted({name.rpartition(".")[0] for name in arrays if "." in name})
+    if not there:
+        raise ProblemError(f"--prefix: expected names with a prefix such as layer0.k, got {', '.join(arrays)}")
+    raise ProblemError(f"--prefix: expected one of {', '.join(there)}, got {prefix}")
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:

@@ -13,16 +13,7 @@ def add_prefix(parser: argparse.ArgumentParser) -> None:
 
 def stored_arrays(arguments: argparse.Namespace) -> dict[str, Any]:
     """The arrays of `arguments.file`, those under the prefix without it."""
-    from ttr_numerics.problem import ProblemError, read_arrays
+    from ttr_numerics.problem import read_arrays, under
 
-    arrays, prefix = read_arrays(arguments.file), arguments.prefix
-    if prefix is None:
-        return arrays
-    start = prefix.removesuffix(".") + "."
-    found = {name.removeprefix(start): x for name, x in arrays.items() if name.startswith(start)}
-    if found:
-        return found
-    there = sorted({name.rpartition(".")[0] for name in arrays if "." in name})
-    if not there:
-        raise ProblemError(f"--prefix: expected names with a prefix such as layer0.k, got {', '.join(arrays)}")
-    raise ProblemError(f"--prefix: expected one of {', '.join(there)}, got {prefix}")
+    arrays = read_arrays(arguments.file)
+    return under(arrays, arguments.prefix) if arguments.prefix is not None else arrays

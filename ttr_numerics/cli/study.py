@@ -17,9 +17,10 @@ def add(commands: Any) -> None:
         description="Run the Study that TARGET names over its grid, and store every cell as it finishes.",
         epilog="Exit status: 0 every cell stored, 2 bad usage, 3 some cell failed, 130 interrupted (rows are kept).",
     )
-    study.add_argument("target", help="package.module:STUDY or path/to/file.py:STUDY")
+    study.add_argument("target", help="package.module:STUDY, path/to/file.py:STUDY, or NAME for analysis.NAME:STUDY")
     study.add_argument("--store", metavar="FILE", help="the journal of rows (default: NAME.jsonl, here)")
     study.add_argument("--axis", action="append", default=[], metavar="NAME=V1,V2", help="other values of one axis")
+    study.add_argument("--keys", metavar="FILE", help="ask it of the keys of FILE, or of FILE#PREFIX, as captured")
     study.add_argument("--cores", type=int, metavar="N", help="processes of this machine (0: one a core)")
     study.add_argument("--cluster", metavar="ADDRESS", help="a running Dask scheduler, tcp://host:port")
     study.add_argument("--dry-run", action="store_true", help="say how many cells are left, and how long they take")
@@ -34,7 +35,7 @@ def _study(arguments: argparse.Namespace) -> int:
     from ttr_numerics.study.engine import estimate
     from ttr_numerics.study.target import named
 
-    study = named(arguments.target, [_axis(text) for text in arguments.axis])
+    study = named(arguments.target, [_axis(text) for text in arguments.axis], arguments.keys)
     store = Store(_writable(arguments.store or f"{study.name}.jsonl", "--store"))
     workers = _workers(arguments)
     if arguments.dry_run:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = ["Cloud", "Curve", "Heatmap", "Measured", "Panel", "Series", "Theory", "plotted"]
 
@@ -18,13 +18,17 @@ Numbers = Sequence[float]
 
 @dataclass(frozen=True)
 class Series:
-    """Points (x, y) of equal number, and optionally the interval [low, high] about each y."""
+    """Points (x, y) of equal number, and optionally the interval [low, high] about each y.
+
+    `layer` is what a page filters by: the layer or method whose points these are, where the label is not its name.
+    """
 
     label: str
     x: Numbers
     y: Numbers
     low: Numbers | None = None
     high: Numbers | None = None
+    layer: str = field(default="", kw_only=True)
 
     def __post_init__(self) -> None:
         if (self.low is None) != (self.high is None):

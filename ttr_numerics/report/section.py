@@ -16,12 +16,19 @@ _NAME = re.compile(r"[a-z0-9]+(?:[_-][a-z0-9]+)*")
 
 @dataclass(frozen=True)
 class Figure:
-    """Panels under one plain-language `finding`; the `caption` says what was drawn, with units and bars."""
+    """Panels under one plain-language `finding`; the `caption` says what was drawn, with its units.
+
+    `grid` says what was varied and held, and the trials; `interval` what the bars are; `theory` what the dashed lines
+    are, and how far they hold.
+    """
 
     name: str
     panels: tuple[Panel | Heatmap, ...]
     finding: str
     caption: str
+    grid: str = ""
+    interval: str = ""
+    theory: str = ""
 
     def __post_init__(self) -> None:
         _check_name("figure", self.name)

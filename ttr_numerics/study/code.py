@@ -61,19 +61,22 @@ def _documented(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFun
 
 
 def _imported(name: str) -> Iterator[str]:
-    """Full names that a module imports anywhere, and the packages around them; some are names inside modules."""
+    """Full names of the modules whose names a module takes, wherever in it.
+
+    A package counts where one of its own names is taken, not where it is only the way to a module inside.
+    """
     path = _source(name)
     package = name if path is not None and path.name == "__init__.py" else name.rpartition(".")[0]
     for node in ast.walk(_tree(name)):
         if isinstance(node, ast.Import):
             yield from (part for alias in node.names for part in _with_parents(alias.name))
         elif isinstance(node, ast.ImportFrom):
-            base = (
-                importlib.util.resolve_name("." * node.level + (node.module or ""), package)
-                if node.level
-                else (node.module or "")
-            )
-            yield from (part for alias in node.names for part in _with_parents(f"{base}.{alias.name}"))
+            base = node.module or ""
+            if node.level:
+                base = importlib.util.resolve_name("." * node.level + base, package)
+            for alias in node.names:
+                inside = f"{base}.{alias.name}"
+                yield base if _source(inside) is None else inside
 
 
 def _with_parents(name: str) -> list[str]:

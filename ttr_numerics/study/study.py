@@ -3,13 +3,14 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from typing import Any
 
 import numpy as np
 
+from ttr_numerics import tasks
 from ttr_numerics.study.code import code_version
 
 __all__ = ["Grid", "Study"]
@@ -42,18 +43,48 @@ class Study:
     """`measure(cell, rng)` gives the rows of one cell, a function of a module's top level so that workers find it.
 
     The generator is seeded by the study's seed and the cell alone: rows do not depend on order, or on who ran them.
+
+    A study of stored keys says what it asks of T of them with d channels by `on_keys(T, d)`: grids whose cells are
+    given two more parameters, `keys`, the name that `tasks.stored` reads, and `content`, a hash of what that holds.
+    `sources` are the names it is asked of: what is shipped, or by `with_keys` a user's file.
     """
 
     name: str
     question: str
     measure: Callable[[Cell, np.random.Generator], Sequence[Row]]
-    grids: tuple[Grid, ...]
+    grids: tuple[Grid, ...] = ()
     seed: int = 0
-    cells: tuple[Cell, ...] = field(init=False)
+    on_keys: Callable[[int, int], Sequence[Grid]] | None = None
+    sources: tuple[str, ...] = ()
 
-    def __post_init__(self) -> None:
-        unique = {_canonical(cell): cell for grid in self.grids for cell in grid.cells()}
-        object.__setattr__(self, "cells", tuple(unique.values()))
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """Every cell once: the grids in turn, then what is asked of each source."""
+        of_grids = [cell for grid in self.grids for cell in grid.cells()]
+        found = [*of_grids, *(cell for source in self.sources for cell in self._keyed(source))]
+        return tuple({_canonical(cell): cell for cell in found}.values())
+
+    def with_keys(self, source: str) -> "Study":
+        """The study of the keys stored under `source` in place of those that are shipped.
+
+        Raises ValueError for a study that asks nothing of stored keys, and for a source that cannot be read.
+        """
+        if self.on_keys is None:
+            raise ValueError(f"--keys: expected a study of stored keys, got {self.name}, which asks nothing of them")
+        tasks.stored(source)
+        return replace(self, sources=(source,))
+
+    def restricted(self, chosen: Mapping[str, Sequence[Scalar]]) -> "Study":
+        """The study with other values on some axes, in every grid that has them.
+
+        Raises ValueError for an axis that no grid has.
+        """
+        axes = list(dict.fromkeys(name for cell in self.cells for name in cell if name not in _OF_SOURCE))
+        for name in chosen:
+            if name not in axes:
+                raise ValueError(f"axis: expected one of {', '.join(axes)}, got {name}")
+        on_keys = _Restricted(self.on_keys, chosen) if self.on_keys is not None else None
+        return replace(self, grids=_restricted(self.grids, chosen), on_keys=on_keys)
 
     @cached_property
     def code(self) -> str:
@@ -68,6 +99,30 @@ class Study:
     def generator(self, cell: Cell) -> np.random.Generator:
         """The cell's own random numbers."""
         return np.random.default_rng([self.seed, *hashlib.sha256(_canonical(cell).encode()).digest()])
+
+    def _keyed(self, source: str) -> list[Cell]:
+        assert self.on_keys is not None, "a study with sources says what it asks of them"
+        of_source: Cell = {"keys": source, "content": tasks.content_of(source)}
+        T, d = tasks.stored(source).k.shape[-2:]
+        return [of_source | cell for grid in self.on_keys(T, d) for cell in grid.cells()]
+
+
+_OF_SOURCE = ("keys", "content")
+
+
+@dataclass(frozen=True)
+class _Restricted:
+    """The grids of `on_keys` with other values on some axes."""
+
+    on_keys: Callable[[int, int], Sequence[Grid]]
+    chosen: Mapping[str, Sequence[Scalar]]
+
+    def __call__(self, T: int, d: int) -> Sequence[Grid]:
+        return _restricted(self.on_keys(T, d), self.chosen)
+
+
+def _restricted(grids: Sequence[Grid], chosen: Mapping[str, Sequence[Scalar]]) -> tuple[Grid, ...]:
+    return tuple(grid.restricted({name: chosen[name] for name in chosen if name in grid.axes}) for grid in grids)
 
 
 def _canonical(value: Any) -> str:

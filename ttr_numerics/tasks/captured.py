@@ -10,16 +10,16 @@ __all__ = ["Captured", "captured", "minilm", "smollm2"]
 
 @dataclass(frozen=True)
 class Captured:
-    """Arrays as the model holds them, float32: q, o (H, T, d) and k, v (H_k, T, d); query head h reads h // (H/H_k).
+    """Arrays as the model holds them: q, o (H, T, d) and k, v (H_k, T, d); query head h reads h // (H/H_k).
 
-    q is not scaled: the model's logits are q·k/√d.
+    q is not scaled: the model's logits are q·k/√d. A user's file may lack o.
     """
 
     name: str
     q: np.ndarray
     k: np.ndarray
     v: np.ndarray
-    o: np.ndarray
+    o: np.ndarray | None
 
 
 def captured() -> tuple[Captured, ...]:
