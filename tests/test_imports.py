@@ -43,7 +43,7 @@ MAY_IMPORT = {
     "capture": "convention",
     "nn": "arguments axes border composition pairs",
     "progress": "",
-    "study": "named tasks",
+    "study": "arrays named tasks",
     "testing": "convention probes report verdict",
     "cli": "capture convention derivations pairs precision probes problem profile progress report study tasks verdict",
     "__init__": "border choices composition convention exact features gates layers measure pairs probes problem tasks "

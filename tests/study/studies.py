@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ttr_numerics.study import Grid, Study
+from ttr_numerics import tasks
+from ttr_numerics.study import Grid, Study, placed
 
 
 def products(cell, rng):
@@ -40,3 +41,24 @@ PRODUCTS = Study("products", "Is it the same wherever it runs?", products, (GRID
 FAILING = Study("failing", "What if a cell fails?", failing_at_two, (Grid({"n": (1, 2, 3)}),))
 SLOW = Study("slow", "What if it is killed?", slow, (Grid({"i": tuple(range(60))}),), seed=1)
 DYING = Study("dying", "What if a worker dies?", dying_at_two, (Grid({"n": (1, 2, 3)}),))
+
+
+def of_keys(cell, rng):
+    """The root mean square of stored keys, or of random ones."""
+    k = tasks.stored(cell["keys"]).k if "keys" in cell else rng.standard_normal((2, cell["n"], 4))
+    return [{"rms": float(np.mean(k[:, : cell["n"]] ** 2) ** 0.5)}]
+
+
+def asked_of(T, d):
+    """Up to T keys."""
+    return (Grid({"n": tuple(n for n in (8, 64, 512) if n <= T)}),)
+
+
+def by_library(cell, rng):
+    """Says which library computed, and on which worker."""
+    (x,) = placed(cell, rng.standard_normal(5))
+    return [{"module": type(x).__module__, "sum": float((x * x).sum()), "process": os.getpid()}]
+
+
+KEYS = Study("keys", "What of keys?", of_keys, (Grid({"n": (8, 16)}),), 3, asked_of, ("minilm_layer0",))
+LIBRARY = Study("library", "By which?", by_library, (Grid({"n": (1, 2, 3, 4)}),), 4, libraries=("numpy", "torch"))

@@ -1,10 +1,12 @@
 """`ttr study` as a user runs it: a file of one's own, on workers that have never seen it."""
 
 import json
+import sys
 
 import pytest
 
 from ttr_numerics import cli
+from ttr_numerics.study import code
 
 MINE = """
 import numpy as np
@@ -25,6 +27,9 @@ def call(tmp_path, monkeypatch, capsys):
     (tmp_path / "mine.py").write_text(MINE)
 
     def run(*options, target="mine.py:STUDY"):
+        for cached in (code._source, code._tree, code._syntax):  # every command is a process of its own
+            cached.cache_clear()
+        sys.modules.pop("mine", None)
         status = cli.main(["study", target, *options])
         return status, capsys.readouterr()
 
@@ -51,11 +56,30 @@ def test_a_failed_cell_is_told_and_gives_status_3(call):
     assert 'failed at {"n": 7, "d": 2}: ValueError: seven' in said.err
 
 
+def test_rows_of_another_seed_or_code_are_not_built_upon(call, tmp_path):
+    assert call("--axis", "n=8")[0] == 0
+    status, said = call("--seed", "3")
+    assert status == 2
+    assert "seed 0 there, 3 here (--anew sets that journal aside" in said.err
+    (tmp_path / "mine.py").write_text(MINE.replace("np.linalg.cond(", "2 * np.linalg.cond("))
+    status, said = call()
+    assert status == 2
+    assert "other code in mine" in said.err
+    before = (tmp_path / "cond.jsonl").read_bytes()
+    assert call("--anew", "--dry-run")[0] == 0
+    assert (tmp_path / "cond.jsonl").read_bytes() == before
+    status, said = call("--anew")
+    assert (status, said.out.split(",")[1:3]) == (0, [" 0 stored before", " 4 computed now"])
+    assert (tmp_path / "cond.jsonl.1").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
         (("--axis", "m=1"), "axis: expected one of n, d, got m"),
         (("--axis", "n"), "--axis: expected NAME=V1,V2, got n"),
+        (("--library", "cupy"), "--library: expected one of numpy for cond, got cupy"),
+        (("--keys", "no.npz"), "--keys: expected a study of stored keys, got cond, which asks nothing of them"),
         (("--cores", "-1"), "--cores: expected at least 0, got -1"),
         (("--cores", "1", "--cluster", "tcp://127.0.0.1:9"), "--cores: expected without --cluster, got both"),
         (("--store", "no/such/file"), "--store: expected a file in an existing folder, got no/such/file"),

@@ -131,13 +131,15 @@ def stabiliser(x: Array, y: Array) -> Array:
 
 
 def cast(x: np.ndarray, library: str, dtype: str) -> Array:
-    """`x` as an array of the `library` (numpy or torch) in `dtype` (bfloat16 on NumPy is that of ml_dtypes)."""
+    """`x` as an array of the `library` (numpy, torch, cupy) in `dtype` (bfloat16 on NumPy is that of ml_dtypes)."""
     if library == "numpy":
         return np.array(x, dtype=ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
     if library == "torch":
         torch = importlib.import_module("torch")
         return torch.tensor(np.asarray(x, dtype=np.float64)).to(getattr(torch, dtype))
-    raise ValueError(f"library: expected numpy or torch, got {library}")
+    if library == "cupy":
+        return importlib.import_module("cupy").asarray(np.asarray(x, dtype=dtype))
+    raise ValueError(f"library: expected numpy, torch or cupy, got {library}")
 
 
 def to_numpy(x: Array) -> np.ndarray:

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,13 @@ def add(commands: Any) -> None:
     )
     study.add_argument("target", help="package.module:STUDY, path/to/file.py:STUDY, or NAME for analysis.NAME:STUDY")
     study.add_argument("--store", metavar="FILE", help="the journal of rows (default: NAME.jsonl, here)")
+    study.add_argument("--anew", action="store_true", help="set a journal of other seed, code or versions aside first")
+    study.add_argument("--seed", type=int, metavar="N", help="other random numbers than the study's own")
     study.add_argument("--axis", action="append", default=[], metavar="NAME=V1,V2", help="other values of one axis")
     study.add_argument("--keys", metavar="FILE", help="ask it of the keys of FILE, or of FILE#PREFIX, as captured")
     study.add_argument("--cores", type=int, metavar="N", help="processes of this machine (0: one a core)")
     study.add_argument("--cluster", metavar="ADDRESS", help="a running Dask scheduler, tcp://host:port")
+    study.add_argument("--library", metavar="NAME", help="compute with torch or cupy (on workers with a GPU)")
     study.add_argument("--dry-run", action="store_true", help="say how many cells are left, and how long they take")
     study.add_argument("--parquet", metavar="FILE", help="also write the rows as Parquet")
     study.add_argument("--json", action="store_true", help="the summary as JSON")
@@ -36,7 +40,10 @@ def _study(arguments: argparse.Namespace) -> int:
     from ttr_numerics.study.target import named
 
     study = named(arguments.target, [_axis(text) for text in arguments.axis], arguments.keys)
+    study = study if arguments.seed is None else replace(study, seed=arguments.seed)
+    study = study if arguments.library is None else study.computed_by(arguments.library)
     store = Store(_writable(arguments.store or f"{study.name}.jsonl", "--store"))
+    _admit(study, store, arguments.anew, arguments.dry_run)
     workers = _workers(arguments)
     if arguments.dry_run:
         cells, seconds = estimate(study, store)
@@ -59,6 +66,23 @@ def _study(arguments: argparse.Namespace) -> int:
     for sentence in _failures(study, store):
         print(f"ttr study: {sentence}", file=sys.stderr)
     return 3 if summary.failed else 0
+
+
+def _admit(study: Any, store: Any, anew: bool, dry_run: bool) -> None:
+    """Rows of another seed, code or library beside new ones would be told apart by nobody: refuse, or set aside."""
+    stored = store.configurations(study.name)
+    if not stored or study.configuration in stored:
+        return
+    if anew and dry_run:
+        return
+    if anew:
+        print(f"ttr study: the rows of before are in {store.set_aside()}", file=sys.stderr)
+        return
+    there = "; ".join(stored[-1].differences(study.configuration)) or "other libraries"
+    raise ValueError(
+        f"--store: expected rows of the same seed, code and versions in {store.path}, got {there} "
+        "(--anew sets that journal aside and begins again; --store names another)"
+    )
 
 
 def _axis(text: str) -> tuple[str, tuple[Any, ...]]:
@@ -84,7 +108,8 @@ def _workers(arguments: argparse.Namespace) -> Any:
         raise ValueError(f"--cores: expected at least 0, got {arguments.cores}")
     if arguments.cores is None and not arguments.cluster:
         return InProcess()
-    return Cluster(arguments.cluster, arguments.cores or None)
+    resources = {"GPU": 1.0} if arguments.library == "cupy" else {}
+    return Cluster(arguments.cluster, arguments.cores or None, resources)
 
 
 def _writable(text: str, flag: str) -> Path:

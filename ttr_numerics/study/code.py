@@ -11,20 +11,38 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-__all__ = ["code_version"]
+__all__ = ["code_version", "libraries", "modules"]
 
 
 def code_version(module: str) -> str:
     """16 hexadecimal digits of the module and of all modules of the same top-level packages that it reaches."""
-    own, reached, waiting = {module.partition(".")[0], "ttr_numerics"}, set(), [module]
+    parts = [f"{name} {syntax}" for name, syntax in modules(module).items()]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def modules(module: str) -> dict[str, str]:
+    """A hash of the syntax of each module that code_version is made of, by name."""
+    return {name: _syntax(name) for name in sorted(_reached(module)[0])}
+
+
+def libraries(module: str) -> list[str]:
+    """The other top-level packages that these modules import."""
+    return sorted({name.partition(".")[0] for name in _reached(module)[1]})
+
+
+def _reached(module: str) -> tuple[set[str], set[str]]:
+    """Modules of the same packages, and full names of others."""
+    own, waiting = {module.partition(".")[0], "ttr_numerics"}, [module]
+    reached: set[str] = set()
+    others: set[str] = set()
     while waiting:
         name = waiting.pop()
-        if name in reached or name.partition(".")[0] not in own or _source(name) is None:
-            continue
-        reached.add(name)
-        waiting += _imported(name)
-    parts = [f"{name} {_syntax(name)}" for name in sorted(reached)]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+        if name.partition(".")[0] not in own:
+            others.add(name)
+        elif name not in reached and _source(name) is not None:
+            reached.add(name)
+            waiting += _imported(name)
+    return reached, others
 
 
 @cache
@@ -53,7 +71,7 @@ def _syntax(name: str) -> str:
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and _documented(node):
             node.body = node.body[1:] or [ast.Pass()]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
 
 
 def _documented(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> bool:

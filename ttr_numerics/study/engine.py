@@ -43,6 +43,8 @@ def run(study: Study, store: Store, workers: Workers | None = None, progress: Pr
     `progress(iterable, total=...)` watches the cells. A cell that was stored as failed is tried again.
     """
     left = missing(study, store)
+    if left:
+        store.configure(study.configuration)
     tasks = [_Task(study, study.key(cell), cell) for cell in left]
     results = (workers or InProcess()).results(_computed, tasks)
     computed = 0

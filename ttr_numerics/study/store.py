@@ -2,16 +2,18 @@
 
 A kill at any moment leaves at most one line without its end, which is not read and not built upon. Writers take turns
 by a lock on the open file, which the system releases when a process dies. Of two lines of a key the first
-counts, unless it is that of a failure.
+counts, unless it is that of a failure. Lines between them say under which configuration they were measured.
 """
 
 import fcntl
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from ttr_numerics.study.configuration import Configuration
 
 __all__ = ["Entry", "Store"]
 
@@ -38,6 +40,7 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._found: dict[str, Entry] = {}
+        self._configurations: list[Configuration] = []
         self._read = 0  # bytes of whole lines that have been read
 
     def add(self, entry: Entry) -> bool:
@@ -45,15 +48,46 @@ class Store:
 
         A cell that failed before may be stored once more when it has succeeded.
         """
+
+        def wanted() -> bool:
+            stored = self.entries().get(entry.key)
+            return stored is None or (stored.error is not None and entry.error is None)
+
+        return self._append(entry.line(), wanted)
+
+    def configure(self, configuration: Configuration) -> bool:
+        """Append the configuration; False where it is stored already."""
+        line = json.dumps({"configuration": asdict(configuration)}, ensure_ascii=False).encode() + b"\n"
+        return self._append(line, lambda: configuration not in self.configurations(configuration.study))
+
+    def entries(self) -> dict[str, Entry]:
+        """Every readable entry by its key: the first of a key, or the first that did not fail."""
+        self._catch_up()
+        return self._found
+
+    def configurations(self, study: str) -> list[Configuration]:
+        """Under which the rows of `study` were measured, in the order of their first rows; none in an old journal."""
+        self._catch_up()
+        return [each for each in self._configurations if each.study == study]
+
+    def set_aside(self) -> Path:
+        """Rename the journal to the first free name NAME.1, NAME.2, ..., and begin again; the new name."""
+        n = 1
+        while (kept := self.path.with_name(f"{self.path.name}.{n}")).exists():
+            n += 1
+        os.rename(self.path, kept)
+        self._found, self._configurations, self._read = {}, [], 0
+        return kept
+
+    def _append(self, line: bytes, wanted: Callable[[], bool]) -> bool:
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            stored = self.entries().get(entry.key)
-            if stored is not None and (stored.error is None or entry.error is not None):
+            if not wanted():
                 return False
             size = os.fstat(descriptor).st_size
             torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-            content = (b"\n" if torn else b"") + entry.line()
+            content = (b"\n" if torn else b"") + line
             while content:
                 content = content[os.write(descriptor, content) :]
             os.fsync(descriptor)
@@ -61,18 +95,20 @@ class Store:
         finally:
             os.close(descriptor)
 
-    def entries(self) -> dict[str, Entry]:
-        """Every readable entry by its key: the first of a key, or the first that did not fail."""
-        if self.path.exists():
-            with self.path.open("rb") as stream:
-                stream.seek(self._read)
-                lines, end, _ = stream.read().rpartition(b"\n")
-            self._read += len(lines) + len(end)
-            for line in lines.split(b"\n"):
-                entry = _read(line)
-                if entry is not None and (entry.key not in self._found or self._found[entry.key].error is not None):
-                    self._found[entry.key] = entry
-        return self._found
+    def _catch_up(self) -> None:
+        """Read the whole lines that were appended since."""
+        if not self.path.exists():
+            return
+        with self.path.open("rb") as stream:
+            stream.seek(self._read)
+            lines, end, _ = stream.read().rpartition(b"\n")
+        self._read += len(lines) + len(end)
+        for line in lines.split(b"\n"):
+            found = _read(line)
+            if isinstance(found, Configuration):
+                self._configurations.append(found)
+            elif found is not None and (found.key not in self._found or self._found[found.key].error is not None):
+                self._found[found.key] = found
 
     def write_parquet(self, path: Path, keys: Sequence[str]) -> int:
         """The rows of these keys, the cell's parameters first, as a Parquet file; how many rows. Needs pyarrow."""
@@ -92,10 +128,12 @@ class Store:
         return len(rows)
 
 
-def _read(line: bytes) -> Entry | None:
-    """The entry of a line; None for one that was cut off."""
+def _read(line: bytes) -> Entry | Configuration | None:
+    """What a line holds; None for one that was cut off."""
     try:
         found: Any = json.loads(line)
+        if "configuration" in found:
+            return Configuration(**found["configuration"])
         return Entry(**{**found, "rows": tuple(found["rows"])})
     except (ValueError, TypeError, KeyError):
         return None

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from ttr_numerics import tasks
+from ttr_numerics.arrays import cast
 from ttr_numerics.study.code import code_version
+from ttr_numerics.study.configuration import Configuration, configuration
 
-__all__ = ["Grid", "Study"]
+__all__ = ["Grid", "Study", "placed"]
 
 Scalar = bool | int | float | str | None
 Cell = dict[str, Scalar]
@@ -47,6 +49,9 @@ class Study:
     A study of stored keys says what it asks of T of them with d channels by `on_keys(T, d)`: grids whose cells are
     given two more parameters, `keys`, the name that `tasks.stored` reads, and `content`, a hash of what that holds.
     `sources` are the names it is asked of: what is shipped, or by `with_keys` a user's file.
+
+    A study may compute with other `libraries` than NumPy: its cells then have the parameter `library`, and
+    `placed(cell, x, ...)` gives it arrays of that library.
     """
 
     name: str
@@ -56,12 +61,16 @@ class Study:
     seed: int = 0
     on_keys: Callable[[int, int], Sequence[Grid]] | None = None
     sources: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ("numpy",)
+    library: str = "numpy"
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
         """Every cell once: the grids in turn, then what is asked of each source."""
         of_grids = [cell for grid in self.grids for cell in grid.cells()]
         found = [*of_grids, *(cell for source in self.sources for cell in self._keyed(source))]
+        if self.library != "numpy":
+            found = [{"library": self.library, **cell} for cell in found]
         return tuple({_canonical(cell): cell for cell in found}.values())
 
     def with_keys(self, source: str) -> "Study":
@@ -73,6 +82,12 @@ class Study:
             raise ValueError(f"--keys: expected a study of stored keys, got {self.name}, which asks nothing of them")
         tasks.stored(source)
         return replace(self, sources=(source,))
+
+    def computed_by(self, library: str) -> "Study":
+        """The study by another array library. Raises ValueError for one that it does not compute with."""
+        if library not in self.libraries:
+            raise ValueError(f"--library: expected one of {', '.join(self.libraries)} for {self.name}, got {library}")
+        return replace(self, library=library)
 
     def restricted(self, chosen: Mapping[str, Sequence[Scalar]]) -> "Study":
         """The study with other values on some axes, in every grid that has them.
@@ -91,6 +106,11 @@ class Study:
         """The version of all code of ours that `measure` can reach."""
         return code_version(self.measure.__module__)
 
+    @cached_property
+    def configuration(self) -> Configuration:
+        """What the rows depend on besides the cell, to be compared with that of stored rows."""
+        return configuration(self.name, self.seed, self.measure.__module__)
+
     def key(self, cell: Cell) -> str:
         """What a stored cell is found by: its parameters, the study, the seed and the code."""
         content = _canonical({"study": self.name, "seed": self.seed, "code": self.code, "cell": cell})
@@ -107,7 +127,7 @@ class Study:
         return [of_source | cell for grid in self.on_keys(T, d) for cell in grid.cells()]
 
 
-_OF_SOURCE = ("keys", "content")
+_OF_SOURCE = ("keys", "content", "library")
 
 
 @dataclass(frozen=True)
@@ -123,6 +143,12 @@ class _Restricted:
 
 def _restricted(grids: Sequence[Grid], chosen: Mapping[str, Sequence[Scalar]]) -> tuple[Grid, ...]:
     return tuple(grid.restricted({name: chosen[name] for name in chosen if name in grid.axes}) for grid in grids)
+
+
+def placed(cell: Cell, *arrays: np.ndarray) -> tuple[Any, ...]:
+    """The arrays, of the same dtypes, in the library of the cell: NumPy unless the study is `computed_by` another."""
+    library = str(cell.get("library", "numpy"))
+    return tuple(cast(x, library, x.dtype.name) for x in arrays)
 
 
 def _canonical(value: Any) -> str:

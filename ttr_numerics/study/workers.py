@@ -4,9 +4,9 @@ Scheduling, restarts of dead workers and their limits are Dask's. Whoever comput
 """
 
 import pickle
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 __all__ = ["Cluster", "InProcess", "Workers", "WorkersError"]
@@ -37,10 +37,15 @@ class InProcess:
 
 @dataclass(frozen=True)
 class Cluster:
-    """The workers of the scheduler at `address` (tcp://host:port), or `workers` processes of this machine."""
+    """The workers of the scheduler at `address` (tcp://host:port), or `workers` processes of this machine.
+
+    `resources` is what a cell takes of its worker, by Dask's names: {"GPU": 1} goes to a worker that was started with
+    `dask worker --resources GPU=1`, one cell at a time.
+    """
 
     address: str | None = None
     workers: int | None = None
+    resources: Mapping[str, float] = field(default_factory=dict)
 
     def results(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
         """See `Workers`. One cell a worker is under way, so that a cell which ends its worker takes no other along."""
@@ -54,7 +59,8 @@ class Cluster:
 
             def submit(n: int) -> None:
                 for _, item in zip(range(n), waiting, strict=False):
-                    future = client.submit(_called, cloudpickle.dumps((function, item)), pure=False)
+                    packed = cloudpickle.dumps((function, item))
+                    future = client.submit(_called, packed, pure=False, resources=dict(self.resources) or None)
                     running[future.key] = item
                     completed.add(future)
 
@@ -74,6 +80,7 @@ class Cluster:
             ) from error
         if self.address is None:
             options = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0", "host": "127.0.0.1"}
+            options |= {"resources": dict(self.resources)} if self.resources else {}
             with LocalCluster(n_workers=self.workers, **options) as cluster, Client(cluster) as client:
                 yield client
             return
@@ -82,7 +89,7 @@ class Cluster:
         except (OSError, ValueError) as error:
             raise WorkersError(f"--cluster: expected a scheduler at {self.address}, got no answer ({error})") from error
         with client:
-            _check(client, self.address)
+            _check(client, self.address, self.resources)
             yield client
 
 
@@ -92,10 +99,15 @@ def _called(content: bytes) -> Any:
     return function(item)
 
 
-def _check(client: Any, address: str) -> None:
-    """Refuse a cluster without workers, and one of other versions, before any cell is handed out."""
-    if not client.scheduler_info(n_workers=-1)["workers"]:
+def _check(client: Any, address: str, resources: Mapping[str, float]) -> None:
+    """Refuse a cluster without workers for such cells, and one of other versions, before any cell is handed out."""
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    if not workers:
         raise WorkersError(f"--cluster: expected workers at {address}, got a scheduler without any")
+    for name, amount in resources.items():
+        if all(worker["resources"].get(name, 0) < amount for worker in workers):
+            wanted = f"{name}={amount:g}"
+            raise WorkersError(f"--cluster: expected a worker started with --resources {wanted} at {address}, got none")
     try:
         client.get_versions(check=True)
     except ValueError as error:

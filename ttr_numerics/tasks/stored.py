@@ -47,9 +47,7 @@ def _read(path: Path, prefix: str) -> Captured:
         raise ProblemError(f"v: expected the heads and tokens of k, {k.shape[:2]}, got {v.shape[:2]}")
     q = _heads("q", arrays["q"]) if "q" in arrays else k
     if q.shape[1:] != k.shape[1:] or q.shape[0] % k.shape[0]:
-        raise ProblemError(
-            f"q: expected {k.shape[1:]} tokens and channels, a multiple of {k.shape[0]} heads, got {q.shape}"
-        )
+        raise ProblemError(f"q: expected a multiple of {k.shape[0]} heads, then {k.shape[1:]} as k, got {q.shape}")
     return Captured(f"{path.stem} {prefix}".strip(), q, k, v, None)
 
 
