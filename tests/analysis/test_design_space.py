@@ -6,33 +6,35 @@ import numpy as np
 import pytest
 
 from analysis import design_space
-from ttr_numerics import layers
+from analysis.design_space.contenders import CONTENDERS
+from analysis.design_space.measured import PREDICTION, RECALL, STUDY, errors, measure_cell
+from ttr_numerics import layers, tasks
 from ttr_numerics.report import Study, read_study, render_html, render_markdown, write_study
 
 REPORTS = Path(__file__).parents[2] / "reports"
 SMALL = {
-    "contenders": ("gated delta rule", "softmax", "delta rule in exp. space", "kernel ridge in a window"),
-    "tokens": 64,
+    "contender": ("gated delta rule", "softmax", "delta rule in exp. space", "kernel ridge in a window"),
+    "tokens": (64,),
 }
 
 
-def quietly(iterable, total=None):
-    return iterable
+def rows_of(study):
+    return [cell | row for cell in study.cells for row in measure_cell(dict(cell), study.generator(cell))]
 
 
 @pytest.fixture(scope="module")
 def small_rows():
-    return design_space.measure(quietly, **SMALL)
+    return rows_of(STUDY.restricted(SMALL))
 
 
 def test_a_part_of_the_contenders_gives_the_same_rows(small_rows):
-    part = design_space.measure(quietly, **SMALL | {"contenders": ("delta rule in exp. space",)})
+    part = rows_of(STUDY.restricted(SMALL | {"contender": ("delta rule in exp. space",)}))
     assert 0 < len(part) < len(small_rows)
     assert [row for row in part if row not in small_rows] == []
 
 
 def test_small_grids_render_from_stored_rows(small_rows, tmp_path):
-    study = Study("design_space", "why?", design_space.SEED, "command", {}, tuple(small_rows))
+    study = Study("design_space", "why?", STUDY.seed, "command", {}, tuple(small_rows))
     write_study(tmp_path / "rows.jsonl", study)
     again = read_study(tmp_path / "rows.jsonl")
     section = design_space.render(again.rows)
@@ -63,17 +65,17 @@ def data():
 
 
 def contender(label):
-    return next(c for c in design_space.CONTENDERS if c.label == label)
+    return next(c for c in CONTENDERS if c.label == label)
 
 
 def test_what_comes_later_does_not_change_the_choice(data):
     K, V = data
     changed = V.copy()
     changed[:, 32:] = 7.0
-    for c in design_space.CONTENDERS[:5]:
+    for c in CONTENDERS[:5]:
         s = c.settings()[0]
-        one, other = (design_space.measured(c, s, K, x)[0] for x in (V, changed))
-        for measure in (design_space.PREDICTION, design_space.RECALL):
+        one, other = (errors(c, s, K, x)[0] for x in (V, changed))
+        for measure in (PREDICTION, RECALL):
             assert np.array_equal(one[measure, 0], other[measure, 0])
             assert not np.array_equal(one[measure, 1], other[measure, 1])
 
@@ -81,22 +83,31 @@ def test_what_comes_later_does_not_change_the_choice(data):
 def test_both_errors_are_those_of_the_layer_itself(data):
     K, V = data
     s = {"step": 0.3, "gate": 2.0**-6}
-    found, numbers = design_space.measured(contender("gated delta rule"), s, K, V)
+    found, numbers = errors(contender("gated delta rule"), s, K, V)
     gates = {"beta": np.full((2, 64), 0.3), "log_decay": np.full((2, 64), -(2.0**-6))}
     run = layers.gated_delta_rule(np.roll(K, -1, axis=1), K, V, **gates)
     apart = np.sum((run.o[:, 31:63] - V[:, 32:]) ** 2, axis=(1, 2)) / np.sum(V[:, 32:] ** 2, axis=(1, 2))
     # The same recursion in two pieces: rounding of 64 steps on numbers of the size of V.
-    assert np.max(np.abs(found[design_space.PREDICTION, 1] - apart)) <= 64 * 64 * 2.0**-53 * np.max(apart)
+    assert np.max(np.abs(found[PREDICTION, 1] - apart)) <= 64 * 64 * 2.0**-53 * np.max(apart)
     at = 63 - np.arange(16)[::-1] * 2
     recalled = K[:, at] @ run.state
     apart = np.sum((recalled - V[:, at]) ** 2, axis=(1, 2)) / np.sum(V[:, at] ** 2, axis=(1, 2))
-    assert np.max(np.abs(found[design_space.RECALL, 1] - apart)) <= 64 * 64 * 2.0**-53 * np.max(apart)
+    assert np.max(np.abs(found[RECALL, 1] - apart)) <= 64 * 64 * 2.0**-53 * np.max(apart)
     assert numbers == 16
 
 
 def test_a_fit_that_has_seen_the_answer_would_be_found_out(data):
     K, V = data
     c = contender("kernel ridge")
-    found, _ = design_space.measured(c, {"norm": 4.0, "ridge": 0.003}, K, V)
-    assert np.all(found[design_space.RECALL, 1] < 0.1)
-    assert np.all(found[design_space.PREDICTION, 1] > 0.5)  # values are noise: nothing predicts them
+    found, _ = errors(c, {"norm": 4.0, "ridge": 0.003}, K, V)
+    assert np.all(found[RECALL, 1] < 0.1)
+    assert np.all(found[PREDICTION, 1] > 0.5)  # values are noise: nothing predicts them
+
+
+def test_it_is_asked_of_a_users_keys(tmp_path):
+    rng = np.random.default_rng(1)
+    np.savez(tmp_path / "mine.npz", **{name: rng.standard_normal((2, 40, 8)) for name in "qkv"})
+    study = STUDY.with_keys(str(tmp_path / "mine.npz")).restricted({"contender": SMALL["contender"]})
+    rows = rows_of(study)
+    assert {row["source"] for row in rows} == {tasks.stored(str(tmp_path / "mine.npz")).name}
+    assert "mine: prediction" in {panel.title for panel in design_space.render(rows).figures[0].panels}
