@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-from ttr_numerics.study import Grid
+from tests.study import studies
+from ttr_numerics.study import Grid, Study
 from ttr_numerics.study import code as code_of
 
 
@@ -40,9 +41,16 @@ def test_what_it_reaches_counts(package):
     assert package(study="def g():\n    from . import used\n") != package(study="def g():\n    pass\n")
 
 
-def test_cells_are_every_combination_and_an_unknown_axis_is_refused():
-    grid = Grid({"n": (1, 2), "d": (3,)})
-    assert grid.cells() == [{"n": 1, "d": 3}, {"n": 2, "d": 3}]
-    assert grid.restricted({"n": (5,)}).cells() == [{"n": 5, "d": 3}]
-    with pytest.raises(ValueError, match=r"^axis: expected one of n, d, got m$"):
-        grid.restricted({"m": (1,)})
+def test_cells_are_every_combination():
+    assert Grid({"n": (1, 2), "d": (3,)}).cells() == [{"n": 1, "d": 3}, {"n": 2, "d": 3}]
+
+
+def test_values_that_a_study_has_select_and_others_are_put_in_their_place():
+    grids = (Grid({"part": ("a",), "n": (1, 2)}), Grid({"part": ("b",), "n": (2, 4), "d": (3,)}))
+    study = Study("parts", "", studies.products, grids)
+    assert [list(cell.values()) for cell in study.restricted({"part": ("b",)}).cells] == [["b", 2, 3], ["b", 4, 3]]
+    assert [list(cell.values()) for cell in study.restricted({"n": (1,)}).cells] == [["a", 1]]
+    assert [cell["n"] for cell in study.restricted({"n": (8, 2)}).cells] == [8, 2, 8, 2]
+    assert [cell.get("d") for cell in study.restricted({"d": (5,)}).cells] == [None, None, 5, 5]
+    with pytest.raises(ValueError, match=r"^axis: expected one of part, n, d, got m$"):
+        study.restricted({"m": (1,)})

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
@@ -31,13 +31,6 @@ class Grid:
     def cells(self) -> list[Cell]:
         """The cells as plain values by axis name."""
         return [dict(zip(self.axes, values, strict=True)) for values in product(*self.axes.values())]
-
-    def restricted(self, chosen: Mapping[str, Sequence[Scalar]]) -> "Grid":
-        """The grid with other values on some of its axes. Raises ValueError for an axis it does not have."""
-        for name in chosen:
-            if name not in self.axes:
-                raise ValueError(f"axis: expected one of {', '.join(self.axes)}, got {name}")
-        return Grid({name: tuple(chosen.get(name, values)) for name, values in self.axes.items()})
 
 
 @dataclass(frozen=True)
@@ -90,16 +83,22 @@ class Study:
         return replace(self, library=library)
 
     def restricted(self, chosen: Mapping[str, Sequence[Scalar]]) -> "Study":
-        """The study with other values on some axes, in every grid that has them.
+        """The study with the chosen values alone on some axes.
 
-        Raises ValueError for an axis that no grid has.
+        Values that the grids have select among them: a grid that has none of them asks nothing. A value that no grid
+        has is put, with those beside it, into every grid of that axis. Raises ValueError for an axis that none has.
         """
-        axes = list(dict.fromkeys(name for cell in self.cells for name in cell if name not in _OF_SOURCE))
         for name in chosen:
-            if name not in axes:
+            known = [cell[name] for cell in self.cells if name in cell]
+            if not known or name in _OF_SOURCE:
+                axes = dict.fromkeys(name for cell in self.cells for name in cell if name not in _OF_SOURCE)
                 raise ValueError(f"axis: expected one of {', '.join(axes)}, got {name}")
-        on_keys = _Restricted(self.on_keys, chosen) if self.on_keys is not None else None
-        return replace(self, grids=_restricted(self.grids, chosen), on_keys=on_keys)
+        new = {name for name, values in chosen.items() if not all(self._has(name, value) for value in values)}
+        on_keys = _Restricted(self.on_keys, chosen, new) if self.on_keys is not None else None
+        return replace(self, grids=_restricted(self.grids, chosen, new), on_keys=on_keys)
+
+    def _has(self, name: str, value: Scalar) -> bool:
+        return any(name in cell and cell[name] == value for cell in self.cells)
 
     @cached_property
     def code(self) -> str:
@@ -132,17 +131,29 @@ _OF_SOURCE = ("keys", "content", "library")
 
 @dataclass(frozen=True)
 class _Restricted:
-    """The grids of `on_keys` with other values on some axes."""
+    """The grids of `on_keys` with the chosen values alone on some axes, of which `new` have values of no grid."""
 
     on_keys: Callable[[int, int], Sequence[Grid]]
     chosen: Mapping[str, Sequence[Scalar]]
+    new: Collection[str]
 
     def __call__(self, T: int, d: int) -> Sequence[Grid]:
-        return _restricted(self.on_keys(T, d), self.chosen)
+        return _restricted(self.on_keys(T, d), self.chosen, self.new)
 
 
-def _restricted(grids: Sequence[Grid], chosen: Mapping[str, Sequence[Scalar]]) -> tuple[Grid, ...]:
-    return tuple(grid.restricted({name: chosen[name] for name in chosen if name in grid.axes}) for grid in grids)
+def _restricted(
+    grids: Sequence[Grid], chosen: Mapping[str, Sequence[Scalar]], new: Collection[str]
+) -> tuple[Grid, ...]:
+    """Grids without the axis stay as they are; grids left without a value are dropped."""
+    found = []
+    for grid in grids:
+        axes = {}
+        for name, values in grid.axes.items():
+            wanted = chosen.get(name, values)
+            axes[name] = tuple(wanted) if name in new else tuple(value for value in values if value in wanted)
+        if all(axes.values()):
+            found.append(Grid(axes))
+    return tuple(found)
 
 
 def placed(cell: Cell, *arrays: np.ndarray) -> tuple[Any, ...]:
