@@ -9,7 +9,6 @@ import mpmath
 import numpy as np
 import pytest
 
-from analysis import capacity, key_covariance, recall_error
 from analysis.conditioning import cells, forgetting, forms, solvers, truth
 from ttr_numerics import exact, tasks
 from ttr_numerics.backward import THRESHOLD
@@ -17,7 +16,6 @@ from ttr_numerics.report import Study, read_study, render_html, render_markdown,
 
 REPORTS = Path(__file__).parents[2] / "reports"
 SMALL: dict[str, dict[str, Any]] = {
-    "recall_error": {"loads": (0.25, 0.5), "trials": 4, "real_pairs": (8, 16)},
     "conditioning": {
         "conditions": {"float64": (1.0, 1e2, 1e10), "float32": (1.0, 1e2)},
         "draws": 2,
@@ -26,19 +24,14 @@ SMALL: dict[str, dict[str, Any]] = {
         "form_conditions": {"float64": (1.0, 1e2, 1e5), "float32": (1.0,)},
         "log_decays": (0.0, -5.0),
     },
-    "capacity": {"pairs": {16: (8, 32, 128), 32: (16, 64)}, "trials": 3, "real_pairs": (16, 64)},
-    "key_covariance": {"pairs": 80, "trials": 3, "spreads": (1.0, 100.0)},
 }
 PART: dict[str, dict[str, Any]] = {
-    "recall_error": {"loads": (0.5,), "real_pairs": (16,)},
     "conditioning": {
         "conditions": {"float64": (1e2,)},
         "aspects": (0.5,),
         "form_conditions": {"float64": (1e2,)},
         "log_decays": (-5.0,),
     },
-    "capacity": {"pairs": {16: (32,)}, "real_pairs": (64,)},
-    "key_covariance": {"spreads": (100.0,)},
 }
 
 
@@ -87,28 +80,6 @@ def test_every_figure_with_captured_keys_says_that_the_weights_are_4_bit(name, s
 def test_committed_rows_render_to_the_committed_report(name):
     study = read_study(REPORTS / f"{name}.jsonl")
     assert render_markdown(load(name).render(study.rows), study) == (REPORTS / f"{name}.md").read_text("utf-8")
-
-
-def test_recall_error_table_passes_and_refuses_a_scaled_layer(monkeypatch):
-    grid = {"loads": (1.0, 2.0), "trials": 40, "real_pairs": (8,)}
-    table = recall_error.render(recall_error.measure(quietly, **grid)).tables[1]
-    assert "No cell lies outside." in table.note
-    sound = recall_error.layers.linear_attention
-
-    def scaled(q: Any, k: Any, v: Any) -> Any:
-        return sound(q, k, 1.05 * v)
-
-    monkeypatch.setattr(recall_error.layers, "linear_attention", scaled)
-    table = recall_error.render(recall_error.measure(quietly, **grid)).tables[1]
-    assert "linear attention at 1" in table.note
-    assert "linear attention at 2" in table.note
-
-
-def test_a_delta_rule_with_a_wrong_step_misses_its_theory(monkeypatch):
-    sound = recall_error.layers.delta_rule
-    monkeypatch.setattr(recall_error.layers, "delta_rule", lambda q, k, v, *, beta: sound(q, k, v, beta=0.95 * beta))
-    rows = recall_error.measure(quietly, loads=(2.0,), trials=40, real_pairs=(8,))
-    assert "delta rule, β = 1 at 2" in recall_error.render(rows).tables[1].note
 
 
 def test_refusals_are_rows_not_gaps(small_rows):
@@ -194,23 +165,3 @@ def test_under_strong_forgetting_the_choice_takes_the_form_that_still_answers(sm
     assert {row["form"] for row in strong if row["taken"]} == {forms.ROOT}
     assert max(cells.in_roots(row) for row in strong if row["form"] == forms.ROOT) < 1
     assert max(cells.in_roots(row) for row in strong if row["form"] == forgetting.TOKENS) > 1
-
-
-def test_capacity_notions_are_ordered_and_lists_are_stated(small_rows):
-    rows = small_rows["capacity"]
-    for row in rows:
-        assert row["low"] <= row["value"] <= row["high"]
-        assert row["list"] == capacity.list_length(row["n"])
-        assert row["rounding"] < capacity.THRESHOLD or row["n"] > row["d"]
-    value = {tuple(row[k] for k in ("source", "values", "layer", "n", "d", "notion")): row["value"] for row in rows}
-    for (*cell, notion), share in value.items():
-        if notion == capacity.EXACT:
-            assert share <= value[(*cell, capacity.ARGMAX)] <= value[(*cell, capacity.LIST)]
-
-
-def test_least_squares_does_not_see_whitening_before_rows_are_scaled():
-    K = key_covariance.tasks.isotropic_unit_keys(key_covariance.np.random.default_rng(0), (40, 8)) + 0.5
-    V = key_covariance.np.random.default_rng(1).standard_normal((40, 3))
-    before, after = (X @ key_covariance.exact.least_norm(X, V).S for X in (K, key_covariance.whitened(K)))
-    # Equal column spaces: the projections agree to κ u, κ(K) below 100 here.
-    assert key_covariance.np.max(abs(before - after)) < 100 * 40 * 2.0**-53 * key_covariance.np.max(abs(V))

@@ -14,29 +14,49 @@ from ttr_numerics.measure.covariance import (
     spectrum,
     unit_rows,
     whitened,
+    whitening_metric,
 )
+from ttr_numerics.measure.fits import Line, PowerLaw, constant, line, power_law
 from ttr_numerics.measure.intervals import Interval, geometric_interval, mean_interval, proportion_interval
 from ttr_numerics.measure.recall import best_scale, exact_recall, list_recall, ranks, relative_squared_error
+from ttr_numerics.measure.state_size import (
+    effective_state_size,
+    entropic_rank,
+    entropic_state_size,
+    numerical_rank,
+    rank_floor,
+)
 
 __all__ = [
     "Interval",
+    "Line",
+    "PowerLaw",
     "best_scale",
     "bounds",
     "centred",
     "condition_number",
+    "constant",
     "effective_rank",
+    "effective_state_size",
+    "entropic_rank",
+    "entropic_state_size",
     "exact_recall",
     "forward_error",
     "geometric_interval",
+    "line",
     "list_recall",
     "mean_interval",
     "mean_key_share",
+    "numerical_rank",
     "participation_ratio",
+    "power_law",
     "proportion_interval",
+    "rank_floor",
     "ranks",
     "relative_squared_error",
     "residual_ratio",
     "spectrum",
     "unit_rows",
     "whitened",
+    "whitening_metric",
 ]

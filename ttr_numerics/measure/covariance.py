@@ -2,7 +2,16 @@
 
 import numpy as np
 
-__all__ = ["centred", "effective_rank", "mean_key_share", "participation_ratio", "spectrum", "unit_rows", "whitened"]
+__all__ = [
+    "centred",
+    "effective_rank",
+    "mean_key_share",
+    "participation_ratio",
+    "spectrum",
+    "unit_rows",
+    "whitened",
+    "whitening_metric",
+]
 
 
 def spectrum(K: np.ndarray) -> np.ndarray:
@@ -61,10 +70,14 @@ def whitened(K: np.ndarray) -> np.ndarray:
     M^(-1/2) is the symmetric root. Computed as √n U V' from K = U diag(s) V', without forming M. Needs n ≥ d and
     full column rank; otherwise raises `LinAlgError`.
     """
-    U, s, Vh = np.linalg.svd(K, full_matrices=False)
-    if K.shape[-2] < K.shape[-1] or np.any(s[..., -1] <= max(K.shape[-2:]) * np.finfo(K.dtype).eps * s[..., 0]):
-        raise np.linalg.LinAlgError(f"K: expected full column rank to whiten, got shape {K.shape} of lower rank")
+    U, _, Vh = _of_full_rank(K)
     return np.sqrt(K.shape[-2]) * (U @ Vh)
+
+
+def whitening_metric(K: np.ndarray) -> np.ndarray:
+    """M^(-1/2) (..., d, d), symmetric, M = K'K/n: for keys other than those it was made of. See `whitened`."""
+    _, s, Vh = _of_full_rank(K)
+    return np.swapaxes(Vh, -1, -2) @ (np.sqrt(K.shape[-2]) / s[..., None] * Vh)
 
 
 def unit_rows(K: np.ndarray) -> np.ndarray:
@@ -73,3 +86,10 @@ def unit_rows(K: np.ndarray) -> np.ndarray:
     if not np.all(norms > 0):
         raise ValueError("K: expected rows with a direction, got a row of zeros")
     return np.asarray(K, dtype=np.float64) / norms
+
+
+def _of_full_rank(K: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    U, s, Vh = np.linalg.svd(K, full_matrices=False)
+    if K.shape[-2] < K.shape[-1] or np.any(s[..., -1] <= max(K.shape[-2:]) * np.finfo(K.dtype).eps * s[..., 0]):
+        raise np.linalg.LinAlgError(f"K: expected full column rank to whiten, got shape {K.shape} of lower rank")
+    return U, s, Vh

@@ -1,0 +1,62 @@
+"""Rows of the study by what they are of, and the number of pairs at which a share falls through one half."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from ttr_numerics.measure import line
+
+__all__ = ["Rows", "chosen", "half", "halves", "number", "values", "with_interval"]
+
+Rows = Sequence[dict[str, Any]]
+WINDOW = (0.1, 0.9)  # shares in which a share is a straight line in ln n, as a normal quantile
+
+
+def chosen(rows: Rows, **wanted: Any) -> list[dict[str, Any]]:
+    """The rows with these values, in the order of n."""
+    found = [row for row in rows if all(row.get(name) == value for name, value in wanted.items())]
+    return sorted(found, key=lambda row: row.get("n", 0))
+
+
+def values(rows: Rows, name: str) -> list[Any]:
+    """The different values of one name, in order."""
+    return sorted({row[name] for row in rows if name in row})
+
+
+def half(rows: Rows) -> float | None:
+    """The n at which the share is ½; None where no two rows have it between them.
+
+    Between the rows about it a normal quantile of the share is taken for linear in ln n; of three rows and more with
+    shares from 0.1 to 0.9, by least squares.
+    """
+    points = [(row["n"], row["value"]) for row in rows]
+    crossing = next((pair for pair in pairwise(points) if pair[0][1] >= 0.5 > pair[1][1]), None)
+    if crossing is None:
+        return None
+    inner = [(n, share) for n, share in points if WINDOW[0] <= share <= WINDOW[1]]
+    inside = len(inner) > 2 and inner[0][1] >= 0.5 > inner[-1][1]
+    n, share = np.array(inner if inside else crossing).T
+    fitted = line(np.log(n), stats.norm.ppf(np.clip(share, 1e-3, 1 - 1e-3)))
+    return float(np.exp(-fitted.intercept.value / fitted.slope.value))
+
+
+def halves(rows: Rows, name: str = "d") -> tuple[np.ndarray, np.ndarray]:
+    """The values of `name` at which `half` exists, and it."""
+    found = [(value, half(chosen(rows, **{name: value}))) for value in values(rows, name)]
+    kept = [(value, n) for value, n in found if n is not None]
+    return np.array([value for value, _ in kept], dtype=float), np.array([n for _, n in kept], dtype=float)
+
+
+def number(x: float | None, digits: int = 3) -> str:
+    """A number for a sentence, or "none"."""
+    return "none" if x is None else f"{x:.{digits}g}"
+
+
+def with_interval(interval: Any) -> str:
+    """value (low to high), three digits; the value alone where two points left no degree of freedom."""
+    if not np.isfinite(interval.low):
+        return f"{interval.value:.3g}"
+    return f"{interval.value:.3g} ({interval.low:.3g} to {interval.high:.3g})"
