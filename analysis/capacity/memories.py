@@ -13,7 +13,7 @@ import numpy as np
 from analysis.capacity.notions import BEST_DELTA, DELTA, GATED, LEAST, LINEAR, LOG_DECAY, MESA
 from ttr_numerics import arrays, exact
 from ttr_numerics.layers import chunked
-from ttr_numerics.measure.bounds import best_step
+from ttr_numerics.measure.bounds import best_constant_step
 
 __all__ = ["MEMORIES", "RIDGE", "ROWS"]
 
@@ -54,7 +54,7 @@ def _delta(K: np.ndarray, V: np.ndarray) -> np.ndarray:
     return _corrected(K, V, 1.0)
 
 
-_best_step = lru_cache(maxsize=None)(best_step)
+_best_step = lru_cache(maxsize=None)(best_constant_step)
 
 
 def _best_delta(K: np.ndarray, V: np.ndarray) -> np.ndarray:

@@ -114,7 +114,7 @@ def test_memories_are_their_layers(layer):
         memories.LINEAR: lambda: layers.linear_attention(K, K, V).o[-1],
         memories.GATED: lambda: layers.gated_linear_attention(K, K, V, log_decay=LOG_DECAY * one).o[-1],
         memories.DELTA: lambda: layers.delta_rule(K, K, V, beta=one).o[-1],
-        memories.BEST_DELTA: lambda: layers.delta_rule(K, K, V, beta=bounds.best_step(n, d) * one).o[-1],
+        memories.BEST_DELTA: lambda: layers.delta_rule(K, K, V, beta=bounds.best_constant_step(n, d) * one).o[-1],
         memories.MESA: lambda: layers.mesa(K, K, V, ridge=memories.RIDGE).o[-1],
         memories.LEAST: lambda: K[-1] @ exact.least_norm(K, V).S,
     }[layer]()

@@ -20,8 +20,8 @@ from ttr_numerics.measure.bounds.age_robust import entrywise_influence, robust_a
 from ttr_numerics.measure.bounds.age_softmax import softmax_age_errors
 from ttr_numerics.measure.bounds.age_solved import divided_age_errors, frobenius_ridge, ridge_age_errors
 from ttr_numerics.measure.bounds.codebook import argmax_accuracy
-from ttr_numerics.measure.bounds.delta import best_constant_step, delta_rule_age_error, delta_rule_errors
-from ttr_numerics.measure.bounds.delta_mean import best_step, delta_rule_mean_error
+from ttr_numerics.measure.bounds.delta import delta_rule_age_error, delta_rule_errors
+from ttr_numerics.measure.bounds.delta_mean import best_constant_step, delta_rule_mean_error
 from ttr_numerics.measure.bounds.dense import dense_capacity, dense_half, polynomial_moment, signs_recalled
 from ttr_numerics.measure.bounds.drift import (
     best_gate,
@@ -114,7 +114,6 @@ __all__ = [
     "best_gated_delta_rule",
     "best_gated_delta_rule_limit",
     "best_normalized_steps",
-    "best_step",
     "chebyshev_bound",
     "chebyshev_steps",
     "coherence_error",

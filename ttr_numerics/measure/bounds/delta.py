@@ -1,9 +1,8 @@
 """Recall error of the delta rule by age: second moments that close for isotropic keys."""
 
 import numpy as np
-from scipy import optimize
 
-__all__ = ["best_constant_step", "delta_rule_age_error", "delta_rule_errors"]
+__all__ = ["delta_rule_age_error", "delta_rule_errors"]
 
 
 def delta_rule_errors(n: int, d: int, beta: float, decay: float = 1.0) -> np.ndarray:
@@ -27,15 +26,6 @@ def delta_rule_errors(n: int, d: int, beta: float, decay: float = 1.0) -> np.nda
         p = np.append(p, beta)
         F = c * F * (1 - (2 * beta - beta**2) / d) + beta**2
     return (s - 2 * p + 1)[::-1]
-
-
-def best_constant_step(n: int, d: int) -> float:
-    """The constant β in (0, 1] that minimises the mean of `delta_rule_errors` (Brent's bounded search, 1e-5)."""
-
-    def mean(beta: float) -> float:
-        return float(np.mean(delta_rule_errors(n, d, beta)))
-
-    return float(optimize.minimize_scalar(mean, bounds=(0.0, 1.0), method="bounded").x)
 
 
 def delta_rule_age_error(age: np.ndarray, d: int) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import optimize
 
-__all__ = ["best_step", "delta_rule_mean_error"]
+__all__ = ["best_constant_step", "delta_rule_mean_error"]
 
 
 def delta_rule_mean_error(n: int, d: int, beta: float) -> float:
@@ -24,7 +24,7 @@ def delta_rule_mean_error(n: int, d: int, beta: float) -> float:
     return float(s - 2 * p) / n + 1
 
 
-def best_step(n: int, d: int) -> float:
+def best_constant_step(n: int, d: int) -> float:
     """The constant β in (0, 1] that minimises `delta_rule_mean_error` (Brent, bounded, to 1e-5): d/n, late."""
     found = optimize.minimize_scalar(
         lambda beta: delta_rule_mean_error(n, d, beta), bounds=(0.0, 1.0), method="bounded"

@@ -1,0 +1,81 @@
+"""The page from stored rows alone: what is there of five figures, and the tables that carry them."""
+
+from collections.abc import Callable
+
+from analysis.mqar import latest, list_recall, load, own_keys, repetition, sizes
+from analysis.mqar.checks import broken, convolution_table, table
+from analysis.mqar.rows import Rows, of_part, where
+from ttr_numerics.report import Figure, Section, Table
+
+__all__ = ["render"]
+
+# A figure is drawn where all of its parts were measured.
+FIGURES: tuple[tuple[tuple[str, ...], Callable[[Rows], Figure]], ...] = (
+    (("sizes", "load"), load.figure),
+    (("sizes", "list"), list_recall.figure),
+    (("reassigned",), latest.figure),
+    (("passes", "kaczmarz"), repetition.figure),
+    (("stored",), own_keys.figure),
+)
+
+
+def render(rows: Rows) -> Section:
+    """Five figures and five tables, those whose parts are in the rows."""
+    drawn = [figure(rows) for parts, figure in FIGURES if all(of_part(rows, part) for part in parts)]
+    return Section(
+        name="mqar",
+        title="Associative recall without training",
+        question="What does associative recall ask of a layer: with a short convolution or without, on long "
+        "sequences, of keys that are given new values, and of lists that are shown again?",
+        answer=_answer(rows),
+        compared="Additive, gated, delta, ridge and softmax layers, unchanged from the library, on fixed random "
+        "embeddings; closed forms and bounds with the measurement; ids after a convolution with the list of vectors.",
+        figures=tuple(drawn),
+        tables=_tables(rows),
+        limits=(
+            "Nothing is trained: keys and values are embeddings on the sphere, steps and gates are constants. What "
+            "training adds is the question of mqar_trained.",
+            "Gates are constants: they fade all pairs alike, which no argmax sees. Neutral filler has the embedding 0; "
+            "under a vector of its own it would be stored like any other token.",
+            "The convolution is a pure shift of the keys, k_t = x_(t-1); a learned one would mix tokens.",
+            "The argmax formula is an approximation (Gaussian noise, independent rivals), compared, not asserted.",
+            "Stored keys are asked for as they were written: query and key are the same vector.",
+        ),
+    )
+
+
+def _answer(rows: Rows) -> str:
+    words = []
+    bare = where(of_part(rows, "sizes"), convolution="none")
+    if bare:
+        words.append(
+            "Without a convolution every layer guesses: none answers more than "
+            f"{max(row['value'] for row in bare):.3f} of the questions. With one, a single layer recalls the bigrams "
+            "it stored, and what limits it is how many there are, or how old, never the length itself."
+        )
+    if of_part(rows, "reassigned"):
+        words.append(
+            "Of contradictory values, layers without order answer the mean, exact regression among them; delta rules "
+            "and gates the last."
+        )
+    if of_part(rows, "passes"):
+        words.append("Shown again, the delta rule nears least squares as long as the keys are independent (n ≤ d).")
+    if of_part(rows, "list") or of_part(rows, "reassigned") or of_part(rows, "kaczmarz"):
+        count, total, chance = broken(rows)
+        words.append(
+            f"Of {total} comparisons with what is exact or proved {count} are beyond three standard errors; "
+            f"{chance:.1f} would be by chance."
+        )
+    return " ".join(words) or "Only part of the grid was measured."
+
+
+def _tables(rows: Rows) -> tuple[Table, ...]:
+    tables = []
+    if where(of_part(rows, "sizes"), convolution="keys shifted"):
+        tables += [sizes.sizes_table(rows), convolution_table(rows)]
+    if of_part(rows, "load"):
+        tables.append(sizes.ratios(rows))
+    if repetition.standard_errors(rows):
+        tables.append(repetition.reference_table(rows))
+    tables.append(table(rows))
+    return tuple(each for each in tables if each.rows)
