@@ -39,7 +39,7 @@ types: $(TEST)/.installed
 $(REPORT)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(REPORT)
 	$(REPORT)/bin/python -m pip install --quiet --upgrade pip
-	$(REPORT)/bin/python -m pip install --quiet --editable .
+	$(REPORT)/bin/python -m pip install --quiet --editable '.[cluster]'
 	@touch $@
 
 $(TEST)/.installed: pyproject.toml tests/constraints.txt

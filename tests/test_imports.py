@@ -45,7 +45,9 @@ MAY_IMPORT = {
     "progress": "",
     "study": "arrays named tasks",
     "testing": "convention probes report verdict",
-    "cli": "capture convention derivations pairs precision probes problem profile progress report study tasks verdict",
+    "publish": "pairs progress report study",
+    "cli": "capture convention derivations pairs precision probes problem profile progress publish report study tasks "
+    "verdict",
     "__init__": "border choices composition convention exact features gates layers measure pairs probes problem tasks "
     "testing verdict",
 }

@@ -12,8 +12,8 @@ import xml.etree.ElementTree as ElementTree
 import matplotlib
 import pytest
 
-from ttr_numerics.report import Cloud, Heatmap, Measured, Panel, Series, Theory, figure_svg, page_svgs
-from ttr_numerics.report.figures import plotted
+from ttr_numerics.report import Cloud, Heatmap, Measured, Panel, Series, Theory, figure_svg, page_drawings
+from ttr_numerics.report.figures import plotted, spoken
 from ttr_numerics.report.ink import SHADES, pens
 
 IN_A_FRESH_PROCESS = """
@@ -62,14 +62,14 @@ def test_a_figure_file_is_well_formed_and_carries_its_title(panel: Panel, heatma
 
 
 def test_page_figures_have_a_role_a_name_and_no_colour_of_their_own(panel: Panel, heatmap: Heatmap) -> None:
-    for svg, title in zip(page_svgs([panel, heatmap], "name"), ("Random keys", "Heads"), strict=True):
-        assert svg.startswith(f'<svg class="plot" role="img" aria-label="{title}" viewBox="')
-        assert "<style" not in svg
-        assert not [shade.light for shade in SHADES.values() if shade.light in svg]
+    for drawing, one in zip(page_drawings([panel, heatmap], "name"), (panel, heatmap), strict=True):
+        assert drawing.svg.startswith(f'<svg class="plot" role="img" aria-label="{spoken(one)}" viewBox="')
+        assert "<style" not in drawing.svg
+        assert not [shade.light for shade in SHADES.values() if shade.light in drawing.svg]
 
 
 def test_inner_ids_are_unique_among_all_figures_of_a_page(panel: Panel, heatmap: Heatmap) -> None:
-    page = "".join(svg for name in ("a", "b") for svg in page_svgs([panel, panel, heatmap], name))
+    page = "".join(drawing.svg for name in ("a", "b") for drawing in page_drawings([panel, panel, heatmap], name))
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert len(ids) == len(set(ids)) > 0
     assert set(re.findall(r"url\(#([^)]+)\)", page)) | set(re.findall(r'href="#([^"]+)"', page)) <= set(ids)

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from ttr_numerics.cli import audit, capture, catalogue, check, profile, study
+from ttr_numerics.cli import audit, capture, catalogue, check, profile, report, study
 
 __all__ = ["main"]
 
@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="ttr", description="Sequence layers against the regressions they are.")
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in (check, audit, capture, profile, study, catalogue):
+    for command in (check, audit, capture, profile, study, report, catalogue):
         command.add(commands)
     return parser
 

@@ -1,6 +1,6 @@
 """Stored rows to figures, Markdown and one self-contained page. Nothing here knows a layer or measures."""
 
-from ttr_numerics.report.drawing import figure_svg, page_svgs
+from ttr_numerics.report.drawing import figure_svg, page_drawings
 from ttr_numerics.report.figures import Cloud, Curve, Heatmap, Measured, Panel, Series, Theory
 from ttr_numerics.report.files import write_atomically
 from ttr_numerics.report.markdown import render_markdown
@@ -24,7 +24,7 @@ __all__ = [
     "Value",
     "figure_file",
     "figure_svg",
-    "page_svgs",
+    "page_drawings",
     "read_study",
     "render_html",
     "render_markdown",

@@ -18,23 +18,24 @@ from ttr_numerics.report.figures import Cloud, Curve, Heatmap, Measured, Panel, 
 from ttr_numerics.report.ink import INK, Pen
 from ttr_numerics.report.notation import power, tick
 
-__all__ = ["draw_heatmap", "draw_panel"]
+__all__ = ["draw_heatmap", "draw_panel", "lowest_end"]
 
 _MANY_POINTS = 400
 _MANY_TICKS = 9
 
 
-def draw_panel(axes: Any, panel: Panel, pens: Mapping[str, Pen]) -> None:
-    """Scales first, then the series from back to front: bands, theory over measured points."""
+def draw_panel(axes: Any, panel: Panel, pens: Mapping[str, Pen]) -> list[list[Any]]:
+    """Scales first, then the series from back to front: bands, theory over measured points. What each was drawn by."""
     axes.set(xlabel=panel.x_label, ylabel=panel.y_label)
     axes.set_xscale("log" if panel.x_log else "linear")
     axes.set_yscale("log" if panel.y_log else "linear")
-    floor = _floor(panel)
+    floor = lowest_end(panel)
     hidden = 0
+    artists = []
     for series in panel.series:
         points = [p for p in _points(series, floor) if _shown(p[0], panel.x_log) and _shown(p[1], panel.y_log)]
         hidden += 0 if isinstance(series, Theory) else len(series.x) - len(points)
-        _draw_series(axes, series, points, pens[series.label])
+        artists.append(_draw_series(axes, series, points, pens[series.label]))
     axes.set(**{f"{name}lim": ends for name, ends in (("x", panel.x_range), ("y", panel.y_range)) if ends})
     for axis, log in ((axes.xaxis, panel.x_log), (axes.yaxis, panel.y_log)):
         if log:
@@ -45,6 +46,7 @@ def draw_panel(axes: Any, panel: Panel, pens: Mapping[str, Pen]) -> None:
     if hidden:
         note = f"{hidden} of the points cannot be shown on these axes"
         axes.text(0.01, 0.02, note, transform=axes.transAxes, fontsize=7.5, color=INK["label"])
+    return artists
 
 
 def draw_heatmap(axes: Any, heatmap: Heatmap) -> None:
@@ -79,28 +81,30 @@ def _label_powers(axis: Any) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def _draw_series(axes: Any, series: Series, points: Sequence[tuple[float, ...]], pen: Pen) -> None:
+def _draw_series(axes: Any, series: Series, points: Sequence[tuple[float, ...]], pen: Pen) -> list[Any]:
+    drawn = []
     x, y, low, high = (list(column) for column in zip(*points, strict=True)) if points else ([], [], [], [])
     ranged = series.low is not None
     match series:
         case Measured():
             style = {"color": pen.colour, "linewidth": 0.9, "zorder": 3}
-            axes.plot(x, y, marker=pen.marker, label=series.label, **style)
+            drawn += axes.plot(x, y, marker=pen.marker, label=series.label, **style)
             if ranged:
-                axes.vlines(x, low, high, **style)
-                axes.plot([*x, *x], [*low, *high], linestyle="none", marker="_", **style)
+                drawn.append(axes.vlines(x, low, high, **style))
+                drawn += axes.plot([*x, *x], [*low, *high], linestyle="none", marker="_", **style)
         case Curve():
-            axes.plot(x, y, color=pen.colour, linewidth=1.4, label=series.label, zorder=2.5)
+            drawn += axes.plot(x, y, color=pen.colour, linewidth=1.4, label=series.label, zorder=2.5)
         case Cloud():
             style = {"color": pen.colour, "marker": pen.marker, "markersize": 2.6, "markeredgewidth": 0}
             many = len(x) > _MANY_POINTS
-            axes.plot(x, y, linestyle="none", alpha=0.6, rasterized=many, label=series.label, **style)
+            drawn += axes.plot(x, y, linestyle="none", alpha=0.6, rasterized=many, label=series.label, **style)
         case Theory():
-            axes.plot(x, y, color=pen.colour, linewidth=1.3, dashes=pen.dashes, label=series.label, zorder=4)
+            drawn += axes.plot(x, y, color=pen.colour, linewidth=1.3, dashes=pen.dashes, label=series.label, zorder=4)
         case _:
             raise ValueError(f"series {series.label!r} is a {type(series).__name__}; choose one of its kinds.")
     if ranged and not isinstance(series, Measured):
-        axes.fill_between(x, low, high, color=pen.colour, alpha=0.16, linewidth=0, zorder=1.5)
+        drawn.append(axes.fill_between(x, low, high, color=pen.colour, alpha=0.16, linewidth=0, zorder=1.5))
+    return drawn
 
 
 def _points(series: Series, floor: float) -> list[tuple[float, ...]]:
@@ -112,7 +116,8 @@ def _points(series: Series, floor: float) -> list[tuple[float, ...]]:
     return list(zip(series.x, series.y, *ends, strict=True))
 
 
-def _floor(panel: Panel) -> float:
+def lowest_end(panel: Panel) -> float:
+    """Where a bar ends that would reach zero or below on a logarithmic axis."""
     if not panel.y_log:
         return -math.inf
     drawn = [v for series in panel.series for v in (*series.y, *(series.low or ())) if _shown(v, True)]

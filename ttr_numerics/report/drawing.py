@@ -5,8 +5,7 @@ from the page and is set in the reader's own sans-serif. It is measured in DejaV
 any of those, so nothing overflows. A panel is 4.3 inches wide: 350 pixels on a phone make its 9-point text
 10 pixels high.
 
-A file keeps the colours of `ink`, on white. On the page they become CSS variables, so that one drawing serves
-light and dark.
+A file keeps the colours of `ink`, on white. On the page they are classes, so that one drawing serves light and dark.
 """
 
 from __future__ import annotations
@@ -17,67 +16,101 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Canvas
 
 from ttr_numerics.report.axes import draw_heatmap, draw_panel
-from ttr_numerics.report.figures import Heatmap, Panel
+from ttr_numerics.report.compact import compact
+from ttr_numerics.report.drawn import SERIES
+from ttr_numerics.report.figures import Heatmap, Panel, spoken
 from ttr_numerics.report.ink import FONTS, INK, RC, Pen, pens
 
-__all__ = ["figure_svg", "page_svgs"]
+__all__ = ["Drawing", "figure_svg", "page_drawings"]
 
 _WIDTH, _HEIGHT, _LEGEND_LINE = 4.3, 2.75, 0.17
 _NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 
+class Drawing(NamedTuple):
+    """One panel on the page: its element, where in it the axes lie (left, top, width, height), and their ends."""
+
+    svg: str
+    box: tuple[float, float, float, float]
+    x_ends: tuple[float, float]
+    y_ends: tuple[float, float]
+
+
 def figure_svg(panels: Sequence[Panel | Heatmap], name: str, label: str, columns: int = 2) -> str:
     """One SVG file with all `panels`, row by row. `name` seeds its inner ids, `label` is its spoken title."""
-    svg = _svg(panels, _pens(panels), name, min(columns, len(panels)))
+    with _style(name):
+        svg = _svg(_canvas(panels, _pens(panels), min(columns, len(panels)), named_series=False))
     svg = re.sub(r"<!DOCTYPE.*?>\s*", "", svg, flags=re.DOTALL)
     return re.sub(r"(<svg [^>]*>)", lambda tag: f"{tag[1]}\n <title>{escape(label)}</title>", svg, count=1)
 
 
-def page_svgs(panels: Sequence[Panel | Heatmap], name: str) -> tuple[str, ...]:
+def page_drawings(panels: Sequence[Panel | Heatmap], name: str) -> tuple[Drawing, ...]:
     """One `<svg>` element for each panel, for a page that stacks them when it is narrow."""
-    drawn = (_svg([panel], _pens(panels), f"{name}-{place}", 1) for place, panel in enumerate(panels))
-    return tuple(_inline(svg, panel.title) for svg, panel in zip(drawn, panels, strict=True))
+    drawn_with = _pens(panels)
+    return tuple(_page_drawing(panel, drawn_with, f"{name}-{place}") for place, panel in enumerate(panels))
+
+
+def _page_drawing(panel: Panel | Heatmap, drawn_with: Mapping[str, Pen], name: str) -> Drawing:
+    with _style(name):
+        canvas = _canvas([panel], drawn_with, 1, named_series=True)
+        svg = compact(_svg(canvas), spoken(panel), name)
+        axes = canvas.axes[0]
+        place = axes.get_position()
+        width, height = 72 * canvas.get_size_inches()
+        box = (place.x0 * width, (1 - place.y1) * height, place.width * width, place.height * height)
+        return Drawing(svg, box, axes.get_xlim(), axes.get_ylim())
 
 
 def _pens(panels: Sequence[Panel | Heatmap]) -> dict[str, Pen]:
     return pens(panel for panel in panels if isinstance(panel, Panel))
 
 
-def _svg(panels: Sequence[Panel | Heatmap], drawn_with: Mapping[str, Pen], name: str, columns: int) -> str:
+def _canvas(
+    panels: Sequence[Panel | Heatmap], drawn_with: Mapping[str, Pen], columns: int, *, named_series: bool
+) -> Canvas:
     lines = math.ceil(len(panels) / columns)
-    with _style(name):
-        height = _HEIGHT + max(_legend_lines(panel) for panel in panels) * _LEGEND_LINE
-        canvas = Canvas(figsize=(_WIDTH * columns, height * lines), layout="constrained")
-        FigureCanvasSVG(canvas)
-        cells = canvas.subfigures(lines, columns, squeeze=False).flat
-        for panel, cell in zip(panels, cells, strict=False):
-            _draw(cell, panel, drawn_with)
-        text = io.StringIO()
-        canvas.savefig(text, format="svg", metadata=_NO_METADATA)
+    height = _HEIGHT + max(_legend_lines(panel) for panel in panels) * _LEGEND_LINE
+    canvas = Canvas(figsize=(_WIDTH * columns, height * lines), layout="constrained")
+    FigureCanvasSVG(canvas)
+    cells = canvas.subfigures(lines, columns, squeeze=False).flat
+    for panel, cell in zip(panels, cells, strict=False):
+        for place, artists in enumerate(_draw(cell, panel, drawn_with)):
+            for artist in artists if named_series else ():
+                artist.set_gid(f"{SERIES}{place}")
+    return canvas
+
+
+def _svg(canvas: Canvas) -> str:
+    text = io.StringIO()
+    canvas.savefig(text, format="svg", metadata=_NO_METADATA)
     svg = text.getvalue().replace("'DejaVu Sans'", FONTS)
     return "\n".join(line.rstrip() for line in svg.splitlines()) + "\n"
 
 
-def _draw(cell: Any, panel: Panel | Heatmap, drawn_with: Mapping[str, Pen]) -> None:
+def _draw(cell: Any, panel: Panel | Heatmap, drawn_with: Mapping[str, Pen]) -> list[list[Any]]:
+    """Draw one panel, and say by which artists each of its series."""
     cell.set_facecolor("none")
     cell.suptitle(panel.title, x=0.015, ha="left", fontsize=9.5, fontweight="bold", color=INK["ink"])
     axes = cell.add_subplot()
     if isinstance(panel, Heatmap):
         draw_heatmap(axes, panel)
-        return
-    draw_panel(axes, panel, drawn_with)
+        return []
+    artists = draw_panel(axes, panel, drawn_with)
     if len(panel.series) > 1:
         handles, labels = axes.get_legend_handles_labels()
         named = dict(zip(labels, handles, strict=True))
         ordered = [named[series.label] for series in panel.series]
-        cell.legend(handles=ordered, loc="outside lower left", ncols=_legend_columns(panel))
+        legend = cell.legend(handles=ordered, loc="outside lower left", ncols=_legend_columns(panel))
+        for drawn, handle, text in zip(artists, legend.legend_handles, legend.texts, strict=True):
+            drawn += [handle, text]
+    return artists
 
 
 def _legend_columns(panel: Panel) -> int:
@@ -97,18 +130,3 @@ def _style(salt: str) -> Iterator[None]:
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(RC | {"svg.hashsalt": salt})
         yield
-
-
-def _inline(svg: str, label: str) -> str:
-    """The element alone: no prolog, no page-wide style, no idle ids, and its colours as CSS variables."""
-    svg = svg[svg.index("<svg ") :]
-    svg = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", svg, count=1, flags=re.DOTALL)
-    svg = re.sub(r'<g id="[^"]*"', "<g", svg)
-    view = re.search(r'viewBox="[^"]*"', svg)
-    assert view is not None
-    opening = f'<svg class="plot" role="img" aria-label="{escape(label)}" {view[0]}>'
-    svg = re.sub(r"<svg [^>]*>", lambda _: opening, svg, count=1).replace("xlink:href", "href")
-    svg = svg.replace(FONTS, "var(--sans)")
-    for name, colour in INK.items():
-        svg = svg.replace(colour, f"var(--{name})")
-    return svg

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["Cloud", "Curve", "Heatmap", "Measured", "Panel", "Series", "Theory", "plotted"]
+__all__ = ["Cloud", "Curve", "Heatmap", "Measured", "Panel", "Series", "Theory", "plotted", "spoken"]
 
 Numbers = Sequence[float]
 
@@ -120,6 +120,14 @@ def plotted(panel: Panel | Heatmap) -> tuple[tuple[str, ...], list[tuple[str | f
         columns += ("low", "high")
     width = len(columns) - 1
     return columns, [(series.label, *point[:width]) for series in panel.series for point in _points(series)]
+
+
+def spoken(panel: Panel | Heatmap) -> str:
+    """What a panel shows, for those who do not see it; its numbers are in the table beside it."""
+    if isinstance(panel, Heatmap):
+        return f"{panel.title}: heat map of {panel.value_label}, {panel.x_label} by {panel.y_label}."
+    named = "; ".join(series.label for series in panel.series)
+    return f"{panel.title}: {panel.y_label} over {panel.x_label}. Series: {named}."
 
 
 def _points(series: Series) -> Iterable[tuple[float, ...]]:

@@ -23,7 +23,7 @@ def render_markdown(section: Section, study: Study) -> str:
         f"**Answer.** {_text(section.answer)}",
         f"**Compared.** {_text(section.compared)}",
         *(_table(table) for table in section.tables),
-        *(_figure(section, figure) for figure in section.figures),
+        *(_figure(section, figure, study) for figure in section.figures),
         *_limits(section.limits),
         *_provenance(study),
     ]
@@ -54,9 +54,12 @@ def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _figure(section: Section, figure: Figure) -> str:
+def _figure(section: Section, figure: Figure, study: Study) -> str:
     link = f"![{_text(figure.caption)}](figures/{figure_file(section, figure)})"
-    return f"## {_text(figure.finding)}\n\n{link}\n\n{_text(figure.caption)}"
+    said = (("Grid", figure.grid), ("Intervals", figure.interval), ("Theory", figure.theory))
+    facts = [f"- {name}: {_text(text)}" for name, text in said if text]
+    facts += [f"- Command: `{study.command}`", f"- Rows: [{study.analysis}.jsonl]({study.analysis}.jsonl)"]
+    return f"## {_text(figure.finding)}\n\n{link}\n\n{_text(figure.caption)}\n\n" + "\n".join(facts)
 
 
 def _limits(limits: tuple[str, ...]) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """All sections as one HTML file that needs nothing else: no network, no fonts, and no script to be read.
 
 Style and script are inlined from `templates/`, figures are SVG elements, and a content security policy
-forbids any request. The script only adds comfort: sorting and filtering of tables, copying of the command.
+forbids any request. The script adds comfort: figures that can be read, zoomed and filtered by layer, the table of what
+a figure plots, sorting of tables, copying of the command.
 """
 
 from __future__ import annotations
@@ -9,27 +10,40 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
+from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from ttr_numerics.report.drawing import page_svgs
-from ttr_numerics.report.figures import plotted
+from ttr_numerics.report.drawing import Drawing, page_drawings
 from ttr_numerics.report.ink import FONTS, SHADES
 from ttr_numerics.report.notation import cell
+from ttr_numerics.report.payload import embedded_json, figure_payload
 from ttr_numerics.report.rows import Study
 from ttr_numerics.report.section import Figure, Section, Table, is_number, numeric_columns
 
-__all__ = ["DATA_CAP", "render_html"]
+__all__ = ["render_html"]
 
-DATA_CAP = 200
+_SCRIPTS = (
+    "data.js",
+    "tables.js",
+    "ink.js",
+    "axes.js",
+    "legend.js",
+    "frame.js",
+    "plot.js",
+    "heatmap.js",
+    "filter.js",
+    "page.js",
+)
 _CODE = re.compile(r"`([^`\n]+)`")
 
 
-def render_html(sections: Sequence[tuple[Section, Study]], title: str, lead: str) -> str:
-    """The page: `title`, `lead`, contents, then each section with its study's seed, versions and command."""
+def render_html(sections: Sequence[tuple[Section, Study]], title: str, lead: str, tables: Sequence[Table] = ()) -> str:
+    """The page: `title`, `lead`, contents, each section with its study's seed, versions and command, then `tables`."""
     template = _environment().get_template("page.html.j2")
-    page = template.render(sections=sections, title=title, lead=lead, shades=SHADES, fonts=Markup(FONTS))
+    shown = {"sections": sections, "title": title, "lead": lead, "tables": tables}
+    page = template.render(**shown, shades=SHADES, fonts=Markup(FONTS), scripts=_SCRIPTS)
     return "\n".join(line.rstrip() for line in page.splitlines() if line.strip()) + "\n"
 
 
@@ -42,29 +56,31 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"prose": _prose, "cell": cell, "sort_key": repr, "pairs": _pairs}
+    environment.filters |= {"prose": _prose, "cell": cell, "sort_key": repr, "pairs": _pairs, "anchor": _anchor}
     environment.globals |= {
-        "drawings": _drawings,
-        "data_tables": _data_tables,
+        "drawings_of": _drawings,
+        "payload_of": _payload,
+        "vendored": _vendored,
         "is_number": is_number,
         "numeric_columns": numeric_columns,
     }
     return environment
 
 
-def _drawings(section: Section, figure: Figure) -> list[Markup]:
-    return [Markup(svg) for svg in page_svgs(figure.panels, f"{section.name}-{figure.name}")]
+def _drawings(section: Section, figure: Figure) -> tuple[Drawing, ...]:
+    return page_drawings(figure.panels, f"{section.name}-{figure.name}")
 
 
-def _data_tables(figure: Figure) -> tuple[list[Table], int]:
-    """The plotted rows panel by panel, `DATA_CAP` of them in all, and how many were left out."""
-    left, hidden, tables = DATA_CAP, 0, []
-    for panel in figure.panels:
-        columns, rows = plotted(panel)
-        tables.append(Table(panel.title, columns, rows[:left]))
-        hidden += max(len(rows) - left, 0)
-        left = max(left - len(rows), 0)
-    return [table for table in tables if table.rows], hidden
+def _payload(figure: Figure, drawings: Sequence[Drawing]) -> Markup:
+    return Markup(embedded_json(figure_payload(figure.panels, drawings)))
+
+
+def _vendored(file: str) -> Markup:
+    return Markup((files("ttr_numerics.report") / "vendor" / file).read_text(encoding="utf-8").strip())
+
+
+def _anchor(title: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
 
 
 def _prose(text: str) -> Markup:

@@ -1,50 +1,43 @@
-"use strict";
-{
-  const key = (row, place) => {
-    const cell = row.cells[place];
-    const value = Number((cell.dataset.value ?? "nan").replace("inf", "Infinity"));
-    return Number.isNaN(value) ? cell.textContent : value;
-  };
-  const order = (a, b) =>
-    typeof a === "number" && typeof b === "number" ? a - b
-      : typeof a !== typeof b ? (typeof a === "number" ? -1 : 1)
-        : a.localeCompare(b, "en", { numeric: true });
+// Start: figures go live shortly before they are seen, tables sort, commands can be copied.
 
-  for (const table of document.querySelectorAll("table")) {
-    const body = table.tBodies[0];
-    const heads = [...table.tHead.rows[0].cells];
-    heads.forEach((head, place) => {
-      const button = document.createElement("button");
-      button.append(...head.childNodes);
-      head.append(button);
-      button.addEventListener("click", () => {
-        const sign = head.getAttribute("aria-sort") === "ascending" ? -1 : 1;
-        const rows = [...body.rows].sort((a, b) => sign * order(key(a, place), key(b, place)));
-        heads.forEach((other) => other.removeAttribute("aria-sort"));
-        head.setAttribute("aria-sort", sign > 0 ? "ascending" : "descending");
-        body.append(...rows);
-      });
-    });
-    if (body.rows.length <= 12) continue;
-    const filter = document.createElement("input");
-    Object.assign(filter, { type: "search", className: "filter", placeholder: "Show rows that contain …" });
-    filter.setAttribute("aria-label", `Filter the rows of: ${table.caption.textContent}`);
-    filter.addEventListener("input", () => {
-      const words = filter.value.toLowerCase();
-      for (const row of body.rows) row.hidden = !row.textContent.toLowerCase().includes(words);
-    });
-    table.parentElement.before(filter);
-  }
+const figures = [...document.querySelectorAll("section.figure")].map((section) => {
+  const panels = readPanels(section);
+  const holders = [...section.querySelectorAll(".panel")];
+  fillWhenOpened(section.querySelector("details"), panels);
+  return { section, panels: panels.map((panel, i) => ({ panel, holder: holders[i], live: { plot: null } })) };
+});
 
-  for (const box of document.querySelectorAll(".command")) {
-    if (!navigator.clipboard) break;
-    const button = document.createElement("button");
-    button.textContent = "Copy";
-    button.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(box.querySelector("code").textContent);
-      button.textContent = "Copied";
-      setTimeout(() => { button.textContent = "Copy"; }, 1500);
-    });
-    box.append(button);
+const goLive = ({ panel, holder, live }) => {
+  if (live.plot || holder.classList.contains("is-live")) return;
+  holder.classList.add("is-live");
+  if (panel.values) readable(panel, holder); else live.plot = livePlot(panel, holder);
+};
+
+const parts = new Map(figures.flatMap((figure) => figure.panels.map((part) => [part.holder, part])));
+const seen = new IntersectionObserver((entries) => {
+  for (const entry of entries.filter((one) => one.isIntersecting)) {
+    seen.unobserve(entry.target);
+    goLive(parts.get(entry.target));
   }
+}, { rootMargin: "600px" });
+for (const holder of parts.keys()) seen.observe(holder);
+
+makeFilter(figures);
+const target = document.getElementById(location.hash.slice(1).split("&")[0]);
+if (target && location.hash.includes("&")) target.scrollIntoView();
+
+for (const table of document.querySelectorAll("table")) {
+  makeSortable(table);
+  makeSearchable(table);
+}
+
+for (const box of document.querySelectorAll(".command")) {
+  if (!navigator.clipboard) break;
+  const button = element("button", { type: "button", textContent: "Copy" });
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(box.querySelector("code").textContent);
+    button.textContent = "Copied";
+    setTimeout(() => { button.textContent = "Copy"; }, 1500);
+  });
+  box.append(button);
 }

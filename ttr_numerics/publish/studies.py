@@ -1,0 +1,53 @@
+"""The rows of a study: on all cores, and a run that was stopped goes on where it was."""
+
+import importlib.util
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from ttr_numerics.study import Cluster, InProcess, Store, Study, Workers, run
+
+__all__ = ["JOURNALS", "Unmeasured", "journal", "measured_rows"]
+
+JOURNALS = Path(".studies")
+
+
+class Unmeasured(RuntimeError):  # noqa: N818 (of cells; the command itself did not err)
+    """Some cells of a study failed, which the next run tries again; `rows` are those of the others."""
+
+    def __init__(self, sentence: str, rows: list[dict[str, Any]]) -> None:
+        super().__init__(sentence)
+        self.rows = rows
+
+
+def measured_rows(
+    study: Study, progress: Callable[..., Iterable[Any]], store: Store | None = None, cores: int | None = None
+) -> list[dict[str, Any]]:
+    """The rows of every cell, each with the cell's parameters, in the order of the grid.
+
+    From `store`, by default the study's journal in `JOURNALS`; what it lacks is measured on `cores` processes of this
+    machine, by default one a core where Dask is installed. Raises Unmeasured where a cell failed.
+    """
+    store = journal(study.name) if store is None else store
+    run(study, store, _workers(cores), progress)
+    entries = store.entries()
+    found = [entries[key] for key in map(study.key, study.cells) if key in entries]
+    rows = [entry.cell | row for entry in found for row in entry.rows]
+    failed = [entry for entry in found if entry.error]
+    if failed:
+        more = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
+        raise Unmeasured(f"{study.name}: a cell failed at {failed[0].cell}: {failed[0].error}{more}", rows)
+    return rows
+
+
+def journal(name: str) -> Store:
+    """The journal of a study of that name."""
+    JOURNALS.mkdir(exist_ok=True)
+    return Store(JOURNALS / f"{name}.jsonl")
+
+
+def _workers(cores: int | None) -> Workers:
+    if cores == 1 or (cores is None and importlib.util.find_spec("distributed") is None):
+        return InProcess()
+    return Cluster(workers=cores or os.cpu_count())

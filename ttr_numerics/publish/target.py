@@ -1,0 +1,147 @@
+"""What a report is asked of: an analysis of the repository, or a user's own study."""
+
+import importlib
+import inspect
+import re
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ttr_numerics.progress import Progress
+from ttr_numerics.publish.generic import section_of
+from ttr_numerics.publish.refusal import Refusal
+from ttr_numerics.publish.studies import journal, measured_rows
+from ttr_numerics.report import Section
+from ttr_numerics.study import Store, Study
+from ttr_numerics.study.target import named
+
+__all__ = ["Analyses", "Target", "of_analysis", "of_study", "rows_file", "takes_keys"]
+
+
+@dataclass(frozen=True)
+class Analyses:
+    """The analyses of a package by name: those of the default report, and those measured only when named.
+
+    Each is a module with `render(rows) -> Section` and either STUDY or SEED and `measure(progress)`; the first
+    paragraph of its docstring is the question.
+    """
+
+    package: str
+    default: tuple[str, ...]
+    on_request: tuple[str, ...]
+    title: str
+    lead: str
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """All names, in the order of the page."""
+        return self.default + self.on_request
+
+    def chosen(self, names: Sequence[str], out: Path, *, measuring: bool) -> tuple[list[str], list[str]]:
+        """What to make of `names`, or by default of all; and what is left as it is stored, measured only when named.
+
+        Raises Refusal for a name that is not known.
+        """
+        for name in names:
+            if name not in self.known:
+                raise Refusal(f"There is no analysis {name!r}; there are {', '.join(self.known)}.")
+        left = [name for name in self.on_request if not names and (measuring or not rows_file(name, out).exists())]
+        return [name for name in self.known if name in names or (not names and name not in left)], left
+
+
+@dataclass(frozen=True)
+class Target:
+    """One report by its name: the module that renders it, and the study that measures it, where it is one."""
+
+    name: str
+    command: str
+    module: ModuleType
+    study: Study | None = None
+    store: Path | None = None
+
+    @property
+    def title(self) -> str:
+        """Its name as its author writes it."""
+        return self.name if self.study is None else self.study.name
+
+    @property
+    def question(self) -> str:
+        """What is asked: the first paragraph of an analysis, the question of a user's study."""
+        said = inspect.getdoc(self.module) if hasattr(self.module, "render") else None
+        if not said:
+            return self.study.question if self.study is not None else ""
+        return " ".join(said.partition("\n\n")[0].split())
+
+    @property
+    def seed(self) -> int:
+        """Of all random numbers."""
+        return int(self.module.SEED) if self.study is None else self.study.seed
+
+    def measured(self, progress: Progress, cores: int | None) -> Sequence[dict[str, Any]]:
+        """The rows; what is stored of a study is not measured again. Raises Unmeasured."""
+        if self.study is None:
+            rows: Sequence[dict[str, Any]] = self.module.measure(progress)
+            return rows
+        store = journal(self.study.name) if self.store is None else Store(self.store)
+        return measured_rows(self.study, progress, store, cores)
+
+    def section(self, rows: Sequence[dict[str, Any]]) -> Section:
+        """The module's own section of these rows, or one made of nothing but the rows and the grid."""
+        if hasattr(self.module, "render"):
+            section = self.module.render(rows)
+            if not isinstance(section, Section):
+                raise Refusal(f"{self.name}: expected a Section of render(rows), got {type(section).__name__}.")
+            return section
+        assert self.study is not None, "an analysis renders itself"
+        return section_of(self.study, self.name, rows)
+
+
+def of_analysis(analyses: Analyses, name: str, keys: str | None = None) -> Target:
+    """An analysis by name. With `keys`, of a user's keys: raises ValueError where it asks nothing of stored ones."""
+    module = importlib.import_module(f"{analyses.package}.{name}")
+    posed = getattr(module, "STUDY", None)
+    study = posed if isinstance(posed, Study) and not hasattr(module, "measure") else None
+    if keys is None:
+        return Target(name, f"python -m {analyses.package} {name}", module, study)
+    if study is None:
+        raise Refusal(f"--keys: expected a study of stored keys, got {name}, which asks nothing of them.")
+    return Target(name, _command(name, keys), module, study.with_keys(keys))
+
+
+def takes_keys(analyses: Analyses, name: str) -> bool:
+    """Whether an analysis is a study that asks something of stored keys."""
+    study = of_analysis(analyses, name).study
+    return study is not None and study.on_keys is not None
+
+
+def of_study(text: str, keys: str | None = None, store: str | None = None) -> Target:
+    """A user's study, as file.py:STUDY or package.module:STUDY; its journal is the one of `ttr study`.
+
+    Raises ValueError in one sentence where there is no study, or none of stored keys.
+    """
+    study = named(text, keys=keys)
+    name = re.sub(r"[^a-z0-9]+", "_", study.name.lower()).strip("_") or "study"
+    module = _module(text.rpartition(":")[0])
+    return Target(name, _command(text, keys), module, study, Path(store or f"{study.name}.jsonl"))
+
+
+def _command(target: str, keys: str | None) -> str:
+    return shlex.join(["ttr", "report", target, *(["--keys", keys] if keys is not None else [])])
+
+
+def rows_file(name: str, out: Path) -> Path:
+    """Where the measured rows of a report lie."""
+    return out / f"{name}.jsonl"
+
+
+def _module(place: str) -> ModuleType:
+    """The module that was just loaded from a file, or by its name."""
+    if not place.endswith(".py"):
+        return sys.modules[place]
+    path = Path(place).resolve()
+    loaded = [module for module in sys.modules.values() if getattr(module, "__file__", None)]
+    return next(module for module in reversed(loaded) if Path(str(module.__file__)).resolve() == path)
