@@ -31,6 +31,7 @@ from ttr_numerics.exact.descent import descent_prefixes
 from ttr_numerics.exact.heavy_ball import heavy_ball_prefixes
 from ttr_numerics.exact.innovation import recursive_least_squares_by_innovation, ridge_prefixes_by_innovation
 from ttr_numerics.exact.kaczmarz import kaczmarz_prefixes, mismatched_kaczmarz_prefixes
+from ttr_numerics.exact.kalman import random_walk_kalman
 from ttr_numerics.exact.kernel_ridge import kernel_ridge_prefixes
 from ttr_numerics.exact.kernel_sum import kernel_sum_prefixes
 from ttr_numerics.exact.krylov import galerkin_prefixes
@@ -128,6 +129,7 @@ __all__ = [
     "predictive_correlation_prefixes",
     "prefix_weights",
     "proximal_prefixes",
+    "random_walk_kalman",
     "recursive_least_squares",
     "recursive_least_squares_by_innovation",
     "recursive_least_squares_by_square_root",

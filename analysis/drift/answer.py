@@ -1,0 +1,75 @@
+"""The page of the drift study."""
+
+from analysis.drift import figures, tables
+from analysis.drift.found import METRICS, Rows, coloured_ratio, deviations, filter_ratio, own, values
+from ttr_numerics.measure import bounds
+from ttr_numerics.report import Section
+
+__all__ = ["render"]
+
+
+def render(rows: Rows) -> Section:
+    """Tables and figures from stored rows alone."""
+    drawn = [
+        figures.formula_figure(rows) if own(rows, part="closed form") else None,
+        figures.filter_figure(rows) if own(rows, part="filter", noise=0.0) else None,
+        figures.coloured_figure(rows) if _whole(rows) else None,
+        figures.layers_figure(rows) if own(rows, part="other layers", noise=0.0) else None,
+        figures.stored_figure(rows),
+    ]
+    return Section(
+        name="drift",
+        title="Maps that drift: the gated delta rule and the Kalman filter",
+        question="How much does a memory lose that follows a drifting map by the gated delta rule, and not by the "
+        "Kalman "
+        "filter, which is the best there is?",
+        answer=_answer(rows),
+        compared="The gated delta rule with its closed form and, at its best, with the Kalman filter; recursive least "
+        "squares and Mesa with forgetting, the delta rule and decaying linear attention, each at its best; the "
+        "constants "
+        "of an unpublished study with ours.",
+        figures=tuple(figure for figure in drawn if figure is not None),
+        tables=(
+            *((tables.claims_table(rows),) if own(rows, part="closed form") and own(rows, part="filter") else ()),
+            *((tables.layers_table(rows),) if own(rows, part="other layers") else ()),
+        ),
+        limits=(
+            "Regressors are independent Gaussian vectors, except where stored keys take their place.",
+            "The filter is told the drift, the noise and the law of the first map; the gated delta rule has the gate "
+            "and "
+            "the step that are best for them. Neither has to learn these.",
+            "The limit d → ∞ replaces quadratic forms by their means: derived, and met by simulation, but no theorem.",
+            "Gates and steps are constant in time; steps that depend on data may do better.",
+            "On stored keys maps drift at random: nothing is said of the values that these keys had.",
+        ),
+    )
+
+
+def _whole(rows: Rows) -> bool:
+    """Whether the isotropic case and every metric were measured."""
+    conds = values(own(rows, part="coloured keys"), "cond")
+    return bool(conds) and all(coloured_ratio(rows, cond, power) is not None for cond in conds for power in METRICS)
+
+
+def _answer(rows: Rows) -> str:
+    sentences = []
+    found = own(rows, part="filter", noise=0.0)
+    if found:
+        slow, last = min(values(found, "qd")), max(values(found, "d"))
+        most = max(filter_ratio(row).value for row in own(found, d=last, qd=slow))
+        sentences.append(
+            f"Without noise and under slow drift the best gated delta rule's excess is {most:.3f} times the Kalman "
+            f"filter's (d = {last}, qd = {slow:g}); the constant behind it is 4/e = "
+            f"{bounds.noiseless_drift_constant():.4f}, derived here for d → ∞ and then qd → 0, and fast drift or noise "
+            "make the gap small."
+        )
+    coloured = coloured_ratio(rows, 1000.0, 0.0), coloured_ratio(rows, 1000.0, 0.5)
+    if coloured[0] and coloured[1]:
+        sentences.append(
+            f"Keys of condition 1000 widen it to {coloured[0].value:.2f}; the fixed metric Σ^-1/2 brings it to "
+            f"{coloured[1].value:.2f}."
+        )
+    z = abs(deviations(rows))
+    if len(z):
+        sentences.append(f"The closed form of the gated delta rule holds in {int(sum(z <= 3))} of {len(z)} settings.")
+    return " ".join(sentences) or "Only stored keys were asked."
