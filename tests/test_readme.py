@@ -73,3 +73,16 @@ def test_the_assertion_example_fails_on_the_faulty_example():
         exec(block, names)
     with pytest.raises(AssertionError, match="error taken before the decay"):
         names["test_my_layer"]()
+
+
+def test_the_question_is_measured_and_gets_its_page(tmp_path, monkeypatch, capsys):
+    text = README.read_text()
+    code = re.search(r"`question.py` says what one cell measures:\n\n```python\n(.*?)```", text, flags=re.DOTALL)
+    assert code
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "question.py").write_text(code[1])
+    assert cli.main(["study", "question.py:STUDY", "--axis", "n=64"]) == 0
+    assert capsys.readouterr().out == "cond: 3 cells, 0 stored before, 3 computed now, 0 failed; rows in cond.jsonl\n"
+    assert cli.main(["report", "question.py:STUDY", "--cores", "1"]) == 0
+    assert "The page is report/index.html" in capsys.readouterr().out
+    assert "How well conditioned are random keys?" in (tmp_path / "report" / "index.html").read_text("utf-8")
