@@ -8,7 +8,7 @@ softmax each forget in their own way. A curve is compared with its closed form a
 from collections.abc import Sequence
 from typing import Any
 
-from analysis.age.deviations import counted, half_age, of_layers
+from analysis.age.deviations import counted, half_age, of_layers, percent
 from analysis.age.figures import figures
 from analysis.age.measured import STUDY
 from analysis.age.tables import tables
@@ -29,8 +29,8 @@ def render(rows: Sequence[dict[str, Any]]) -> Section:
         question=STUDY.question,
         answer=f"Of {exact.points} errors with an exact formula {exact.beyond} lie beyond three standard errors of it, "
         f"where chance alone gives {exact.expected:.1f}; of {other.points} with a limit or an approximation "
-        f"{other.beyond} ({other.expected:.1f} by chance), none further off than {other.worst_share:.1%} of the error. "
-        f"{_half_lives(found, d)}",
+        f"{other.beyond} ({other.expected:.1f} by chance), none further off than {percent(other.worst_share)} of the "
+        f"error. {_half_lives(found, d)}",
         compared="Outputs of every layer of the catalogue whose memory fades, by age of the pair, with its formula; "
         "nothing is fitted.",
         figures=figures(rows),

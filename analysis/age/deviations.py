@@ -1,17 +1,15 @@
 """How far measured errors lie from their formula, and how far is to be expected; where a curve is halfway."""
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
 
 from analysis.age.measured import LENGTH
+from analysis.chance import BEYOND, expected_beyond
+from analysis.rows import Rows
 
-__all__ = ["BEYOND", "Count", "Half", "counted", "deviation", "half_age", "of_layers"]
-
-BEYOND = 3.0  # standard errors
-Rows = Sequence[dict[str, Any]]
+__all__ = ["Count", "Half", "counted", "deviation", "half_age", "of_layers", "percent"]
 
 
 class Count(NamedTuple):
@@ -57,9 +55,14 @@ def counted(rows: Rows) -> Count:
     """Over all of `rows`; the expected number by Student's t."""
     z = np.array([abs(deviation(row)) for row in rows])
     share = [abs(row["value"] / row["theory"] - 1) for row in rows if deviation(row)]
-    expected = sum(2 * stats.t.sf(BEYOND, row["trials"] - 1) for row in rows)
+    expected = expected_beyond(row["trials"] for row in rows)
     worst = float(np.max(z, initial=0.0))
-    return Count(len(rows), int(np.sum(z > BEYOND)), float(expected), worst, max(share, default=0.0))
+    return Count(len(rows), int(np.sum(z > BEYOND)), expected, worst, max(share, default=0.0))
+
+
+def percent(share: float) -> str:
+    """A share for a sentence."""
+    return f"{100 * share:.1f} %"
 
 
 def half_age(rows: Rows) -> Half | None:

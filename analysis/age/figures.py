@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from analysis.age.deviations import counted, of_layers
+from analysis.age.deviations import counted, of_layers, percent
+from analysis.rows import Rows
 from ttr_numerics.report import Figure, Measured, Panel, Theory
 
 __all__ = ["figures"]
 
-Rows = Sequence[dict[str, Any]]
 Panels = dict[str, tuple[str, ...]]
 
 ADDITIVE: Panels = {
@@ -34,8 +34,16 @@ SOLVED: Panels = {
     "Softmax that forgets": ("sliding window", "forgetting attention"),
 }
 WHAT = {
-    "additive": ("Memories that add", "Sums of outer products, exact: a product of gates is the weight of a pair."),
-    "erasing": ("Memories that correct", "Second moments that close for isotropic keys, exact."),
+    "additive": (
+        "Memories that add",
+        "Sums of outer products, exact: a product of gates is the weight of a pair. Divided by a normaliser: an "
+        "approximation.",
+    ),
+    "erasing": (
+        "Memories that correct",
+        "Second moments that close for isotropic keys, exact; with a preconditioner, whose fluctuation is left out, an "
+        "approximation.",
+    ),
     "solved": (
         "Memories that solve, clip or average",
         "Ridge and robust rules: the limit d → ∞; softmax: one integral, exact.",
@@ -59,19 +67,18 @@ def _figure(name: str, panels: Panels, found: dict[str, list[dict[str, Any]]], d
         return None
     points = [row for of in layers.values() for layer in of for row in found[layer]]
     count, (title, theory) = counted(points), WHAT[name]
-    statuses = {row["status"] for row in points if row["status"] != "exact"}
-    hedge = f" Formulas of status {', '.join(sorted(statuses))} are named in the table." if statuses else ""
     return Figure(
         name,
         shown,
         finding=f"{title}: the worst of {count.points} deviations from theory is {count.worst:.1f} standard errors or "
-        f"{count.worst_share:.1%} of the error; {count.beyond} are beyond three, {count.expected:.1f} expected.",
+        f"{percent(count.worst_share)} of the error; beyond three standard errors: {count.beyond}, by chance "
+        f"{count.expected:.1f}.",
         caption="Error ‖o - v‖² of a pair asked for with its own key after the last token, over the tokens since it "
         "was written, its own included; values have unit length, so 1 is what no output at all would leave.",
         grid=f"{max(r['age'] for r in points) + 1} tokens, keys and values of {d} channels, "
         f"{points[0]['trials']} sequences.",
-        interval="one standard error over sequences",
-        theory=theory + hedge,
+        interval="One standard error over sequences.",
+        theory=f"{theory} The table names the status of each.",
     )
 
 

@@ -1,15 +1,14 @@
 """The table of half-lives and worst deviations, and what was left out."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from analysis.age.deviations import counted, half_age, of_layers
 from analysis.age.outside import OUTSIDE
+from analysis.rows import Rows
 from ttr_numerics.report import Table
 
 __all__ = ["tables"]
 
-Rows = Sequence[dict[str, Any]]
 COLUMNS = (
     "layer", "arguments", "formula", "d", "halfway at age", "between", "by theory", "worst deviation, standard errors",
     "worst, share of the error", "beyond three", "expected",

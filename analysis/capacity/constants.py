@@ -128,7 +128,7 @@ def universal_words(rows: Rows) -> str:
     """How many of the reference values are met, and how far the widths are apart."""
     known = [(load, _outside(found, low, high)) for load, low, high, found in _universal(rows) if any(found[:-1])]
     missed = [f"{load:g} ({widths})" for load, widths in known if widths]
-    said = f"{len(known) - len(missed)} of {len(known)} reference values of a universal curve in 2 n ln n/d² are met"
+    said = f"{len(known) - len(missed)} of {len(known)} values known before of one curve in 2 n ln n/d² are met"
     if missed:
         said += f", not those at a load of {', '.join(missed)}"
     spreads = [

@@ -6,6 +6,7 @@ from analysis.capacity.notions import ARGMAX, BEST_DELTA, DELTA, EXACT, LEAST, L
 from analysis.capacity.transitions import Rows, chosen, half, number, values
 from ttr_numerics.measure import bounds
 from ttr_numerics.report import Figure, Measured, Panel, Series, Theory
+from ttr_numerics.report.notation import count
 
 __all__ = ["recall_figure"]
 
@@ -44,8 +45,8 @@ def recall_figure(rows: Rows) -> Figure:
         name="recall",
         finding=_finding(own),
         caption="Share of pairs recalled against the load n/d, 2 n ln n/d² or n/d², by notion and layer: exactly (to "
-        "half the digits of float64), ranked first among all n stored values, or among the best 5 % of them (at least "
-        "one; guessing gives 0.05).",
+        "half the digits of float64), ranked first among all n stored values, or among the best 5 % of them (a whole "
+        "number, at least one, hence the steps at few pairs; guessing gives 0.05).",
         panels=tuple(_panel(own, *each) for each in PANELS),
         grid=f"d = d_v from {values(own, 'd')[0]} to {values(own, 'd')[-1]}, n up to {values(own, 'n')[-1]} unit keys "
         f"and unit values in one pass; {draws[0]} to {draws[-1]} draws, of each up to {max(values(own, 'items'))} "
@@ -53,8 +54,8 @@ def recall_figure(rows: Rows) -> Figure:
         interval="95 % Wilson intervals whose sample size follows the spread over draws (over items where there is one "
         "draw).",
         theory="Exact: n = d, where independent keys end (proved). Argmax and list, linear attention: the independence "
-        f"approximation (not a bound), below measurement by up to {_bias(own)} points of share. Least squares and the "
-        "delta rule with its best constant step: the vertical d² = 2 n ln n, proved as an order, conjectured as a "
+        f"approximation (not a bound); measurement minus it runs, in points of share, {_bias(own)}. Least squares and "
+        "the delta rule with its best constant step: the vertical d² = 2 n ln n, proved as an order, conjectured as a "
         "constant for the best memory of any kind (arXiv 2605.05189; a second route in 2605.10795). Delta rule, β = 1: "
         "none.",
     )
@@ -105,13 +106,14 @@ def _predicted(n: int, d: int, notion: str) -> float:
 
 
 def _bias(rows: Rows) -> str:
-    """By how many points of share the approximation lies below the measurement, for each d."""
-    worst = {
-        d: max(
-            row["value"] - _predicted(row["n"], d, notion)
+    """From how far below the approximation to how far above it measurement lies, in points of share, for each d."""
+    gaps = {
+        d: [
+            100 * (row["value"] - _predicted(row["n"], d, notion))
             for notion in (ARGMAX, LIST)
             for row in chosen(rows, layer=LINEAR, notion=notion, d=d)
-        )
+        ]
         for d in values(chosen(rows, layer=LINEAR), "d")
     }
-    return ", ".join(f"{100 * gap:.0f} (d = {d})" for d, gap in worst.items())
+    ends = ((d, *(count(round(end)) for end in (min(gap), max(gap)))) for d, gap in gaps.items())
+    return ", ".join(f"{low} to {high} (d = {d})" for d, low, high in ends)

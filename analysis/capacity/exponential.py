@@ -24,8 +24,10 @@ _dense_half = cache(bounds.dense_half)
 def exponential_figure(rows: Rows) -> Figure:
     """Six panels."""
     gains = values(chosen(rows, part=SOFTMAX), "gain")
-    steps = len(values(chosen(rows, part=GAIN), "beta"))
-    most = max(values(chosen(rows, part=SOFTMAX), "n"))
+    d, n = (values(chosen(rows, part=SOFTMAX), name) for name in ("d", "n"))
+    tried = [beta for beta in values(chosen(rows, part=GAIN), "beta") if beta >= 1] or [0.0]
+    draws, patterns = (values(chosen(rows, part=part), "trials") or [0] for part in (SOFTMAX, DENSE))
+    items = max(values(chosen(rows, part=SOFTMAX), "items"))
     return Figure(
         name="exponential",
         finding=_finding(rows),
@@ -41,8 +43,9 @@ def exponential_figure(rows: Rows) -> Figure:
             _dense_panel(rows),
             _ratio_panel(rows),
         ),
-        grid=f"β/d in {{{', '.join(f'{g:g}' for g in gains)}}}, d from 4 to 16, n up to {most}; up to 128 items "
-        f"asked of each of 3 to 6 draws. {steps} gains from 1 to 64. Patterns: 6 to 48 draws.",
+        grid=f"β/d in {{{', '.join(f'{g:g}' for g in gains)}}}, d from {d[0]} to {d[-1]}, n up to {n[-1]}; up to "
+        f"{items} items asked of each of {draws[0]} to {draws[-1]} draws. Gain for half within ε: 1/√d and "
+        f"{len(tried)} gains from {min(tried):g} to {max(tried):g}. Patterns: {patterns[0]} to {patterns[-1]} draws.",
         interval="None in the panels: points are read off fitted transitions. Intervals of the slopes are in the "
         "table and the finding.",
         theory="Mean weights: both sums of weights at their means, an approximation. Sufficient: ln(2(n-1)/ε)/Δ at the "
@@ -86,16 +89,20 @@ def gains_at_half(rows: Rows, d: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _finding(rows: Rows) -> str:
     gains = values(chosen(rows, part=SOFTMAX), "gain")
-    fits = [(gain, notion, exponents(rows, notion, gain)) for notion in (CLOSE, ARGMAX) for gain in gains]
-    said = ", ".join(
-        f"{'within ε' if notion == CLOSE else 'by argmax'} at β = {gain:g} d {with_interval(fit[0].slope)}"  # type: ignore[attr-defined]
-        for gain, notion, fit in fits
-        if fit
+    said = "; ".join(
+        f"{words}, {slopes}"
+        for notion, words in ((CLOSE, f"to within ε = {TOLERANCE:g}"), (ARGMAX, "ranked first"))
+        if (slopes := _slopes(rows, notion, gains))
     )
     return (
-        f"Softmax attention holds exponentially many pairs at a gain in proportion to d: ln n = a d + b at one half "
-        f"with a of {said or 'none'}.{_gain_words(rows)}"
+        "Softmax attention holds exponentially many pairs at a gain in proportion to d: the n at which half are "
+        f"recalled grows like e^(ad), {said or 'nowhere measured'} (95 % intervals).{_gain_words(rows)}"
     )
+
+
+def _slopes(rows: Rows, notion: str, gains: list[float]) -> str:
+    fits = [(gain, exponents(rows, notion, gain)) for gain in gains]
+    return ", ".join(f"a = {with_interval(fit[0].slope)} at β = {gain:g} d" for gain, fit in fits if fit)  # type: ignore[attr-defined]
 
 
 def _gain_words(rows: Rows) -> str:
@@ -132,7 +139,10 @@ def _gain_panel(rows: Rows) -> Panel:
         lines.append(Measured(f"d = {d}", n.tolist(), beta.tolist(), layer="softmax attention"))
         y = [_gain_for(int(x), d) for x in n]
         theory.append(Theory(f"mean weights, d = {d}", n.tolist(), y, of=f"d = {d}", layer="softmax attention"))
-    return Panel("Gain for half within ε", "pairs n", "gain β", (*lines, *theory), x_log=True, y_log=True)
+    ticks = values(chosen(rows, part=GAIN), "n")
+    return Panel(
+        "Gain for half within ε", "pairs n", "gain β", (*lines, *theory), x_log=True, y_log=True, x_ticks=ticks
+    )
 
 
 def _gain_for(n: int, d: int) -> float:
@@ -150,7 +160,8 @@ def _needed_panel(rows: Rows) -> Panel:
     lines: list[Series] = [Measured("measured", n.tolist(), beta.tolist(), layer="softmax attention")]
     lines.append(Theory("sufficient by the bound", n.tolist(), [own[int(x)] for x in n], layer="softmax attention"))
     lines.append(Theory("1/√d", n.tolist(), [HEAD**-0.5] * len(n), of="measured"))
-    return Panel(f"Gain for half within ε, d = {HEAD}", "pairs n", "gain β", tuple(lines), x_log=True, y_log=True)
+    title = f"Gain for half within ε, d = {HEAD}"
+    return Panel(title, "pairs n", "gain β", tuple(lines), x_log=True, y_log=True, x_ticks=n.tolist())
 
 
 def _patterns(

@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 
 from analysis.capacity.notions import ARGMAX, EXACT, KEYS, LEAST, LINEAR, LIST, SMOOTHER
-from analysis.capacity.transitions import Rows, chosen, number
+from analysis.capacity.stored import OWN
+from analysis.capacity.transitions import Rows, chosen
+from analysis.sources import quantised
 from ttr_numerics.report import Figure, Measured, Panel, Table
 
 __all__ = ["end_table", "keys_figures"]
-
-OWN = "captured values"
 
 
 def keys_figures(rows: Rows) -> tuple[Figure, ...]:
@@ -28,7 +28,7 @@ def keys_figures(rows: Rows) -> tuple[Figure, ...]:
         name="keys",
         finding=_finding(own),
         caption="Share of pairs ranked first among n values, first n tokens of each source, keys and values scaled to "
-        f"unit norm, with the values that belong to the keys or with random ones.{_quantised(own)}",
+        f"unit norm, with the values that belong to the keys or with random ones.{quantised(own)}",
         panels=panels,
         grid=f"Repetitions are the heads ({heads}).",
         interval="95 % Wilson intervals whose sample size follows the spread over heads.",
@@ -50,14 +50,9 @@ def end_table(rows: Rows) -> tuple[Table, ...]:
     columns = ("keys", "notion", "pairs at the end", "capacity scale", "reached", LINEAR, LEAST, SMOOTHER)
     note = (
         "Capacity scale: d, d²/(2 ln n) and d². The last three columns are the shares recalled of all tokens, with the "
-        f"values that belong to the keys, mean over heads.{_quantised(own)}"
+        f"values that belong to the keys, mean over heads.{quantised(own)}"
     )
     return (Table("Where the stored keys end", columns, cells, note),) if cells else ()
-
-
-def _quantised(rows: Rows) -> str:
-    named = any("4-bit" in row["source"] for row in rows)
-    return " SmolLM2's weights are 4-bit, dequantised." if named else ""
 
 
 def _by_source(rows: Rows) -> dict[str, list[dict[str, Any]]]:
@@ -71,10 +66,10 @@ def _finding(rows: Rows) -> str:
         last = [row for row in found if row["n"] == found[-1]["n"] and row["values"] == OWN and row["notion"] == ARGMAX]
         share = {row["layer"]: row["value"] for row in last}
         said.append(
-            f"{source}, {last[0]['n']} pairs: linear attention {number(share[LINEAR])}, least squares "
-            f"{number(share[LEAST])}, softmax attention {number(share[SMOOTHER])}"
+            f"{source}, {last[0]['n']} pairs: {100 * share[LINEAR]:.0f} % by linear attention, "
+            f"{100 * share[LEAST]:.0f} % by least squares, {100 * share[SMOOTHER]:.0f} % by softmax attention"
         )
-    return f"Of the pairs of stored keys rank first: {'; '.join(said)}."
+    return f"Of the pairs of stored keys, these rank first: {'; '.join(said)}."
 
 
 def _panel(title: str, rows: Rows) -> Panel:

@@ -36,6 +36,7 @@ RANKED = (LINEAR, LEAST, BEST_DELTA, DELTA, GATED)
 
 def laws_figure(rows: Rows) -> Figure:
     """Four panels: where argmax ends, where the others end, the load there, and all pairs at once."""
+    draws = values(chosen(rows, part=EVERY), "trials") or [0]
     return Figure(
         name="laws",
         finding=_finding(rows),
@@ -43,11 +44,12 @@ def laws_figure(rows: Rows) -> Figure:
         "recall: the last n measured with all pairs exact); the load 2 n ln n/d² there; and the share of draws in "
         "which all n pairs rank first.",
         panels=(_argmax_panel(rows), _other_panel(rows), _load_panel(rows), _all_panel(rows)),
-        grid="As above; the last panel ranks all n pairs in 12 to 48 draws.",
+        grid=f"As above; the last panel ranks all n pairs in {draws[0]} to {draws[-1]} draws, fewest at the largest d.",
         interval="First three panels: none, the points are read off fitted transitions; the intervals of the "
         "fitted constants are in the table. Last panel: 95 % Wilson intervals over draws.",
-        theory="n = d and d² are proved; d²/(2 ln n) is proved as an order, its constant conjectured. Load: where the "
-        "independence approximation is one half; it tends to 1, but only like ln ln n/(2 ln n). All pairs: "
+        theory="n = d is proved; d² for a short list and d²/(2 ln n) for the first rank are proved as orders (arXiv "
+        "2605.05189), the constant ½ conjectured; d²/1.645² at finite d and the load are where the independence "
+        "approximation is one half. Its load tends to 1, but only like ln ln n/(2 ln n). All pairs: "
         "exp(-expected misses), a heuristic. Forgetting: n = ln(1/(2σ² ln n))/r, a heuristic, drawn where the memory "
         "has forgotten its beginning.",
     )
@@ -117,7 +119,7 @@ def _load_panel(rows: Rows) -> Panel:
     n = np.array([bounds.half_recalled(d) for d in ds])
     approximate = (2 * n * np.log(n) / np.square(ds)).tolist()
     lines.append(Theory("independence approximation", ds, approximate, of=LINEAR))
-    lines.append(Theory("limit d → ∞", ds, [1.0] * len(ds)))
+    lines.append(Theory("1, conjectured for d → ∞", ds, [1.0] * len(ds)))
     return Panel("The load at one half", "d", "2 n ln n / d²", tuple(lines), x_log=True, x_ticks=ds)
 
 

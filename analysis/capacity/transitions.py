@@ -1,24 +1,24 @@
 """Rows of the study by what they are of, and the number of pairs at which a share falls through one half."""
 
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
+from analysis import rows as stored
+from analysis.rows import Rows
 from ttr_numerics.measure import line
+from ttr_numerics.report import notation
 
 __all__ = ["Rows", "chosen", "half", "halves", "number", "values", "with_interval"]
 
-Rows = Sequence[dict[str, Any]]
 WINDOW = (0.1, 0.9)  # shares in which a share is a straight line in ln n, as a normal quantile
 
 
 def chosen(rows: Rows, **wanted: Any) -> list[dict[str, Any]]:
     """The rows with these values, in the order of n."""
-    found = [row for row in rows if all(row.get(name) == value for name, value in wanted.items())]
-    return sorted(found, key=lambda row: row.get("n", 0))
+    return sorted(stored.chosen(rows, **wanted), key=lambda row: row.get("n", 0))
 
 
 def values(rows: Rows, name: str) -> list[Any]:
@@ -50,13 +50,13 @@ def halves(rows: Rows, name: str = "d") -> tuple[np.ndarray, np.ndarray]:
     return np.array([value for value, _ in kept], dtype=float), np.array([n for _, n in kept], dtype=float)
 
 
-def number(x: float | None, digits: int = 3) -> str:
+def number(x: float | None) -> str:
     """A number for a sentence, or "none"."""
-    return "none" if x is None else f"{x:.{digits}g}"
+    return "none" if x is None else notation.number(x)
 
 
 def with_interval(interval: Any) -> str:
     """value (low to high), three digits; the value alone where two points left no degree of freedom."""
     if not np.isfinite(interval.low):
-        return f"{interval.value:.3g}"
-    return f"{interval.value:.3g} ({interval.low:.3g} to {interval.high:.3g})"
+        return notation.number(interval.value)
+    return "{} ({} to {})".format(*map(notation.number, interval[:3]))

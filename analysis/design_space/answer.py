@@ -6,10 +6,13 @@ from typing import Any
 import numpy as np
 
 from analysis.design_space.measured import PREDICTION, RECALL, STUDY
-from ttr_numerics.measure import geometric_interval, mean_interval
+from analysis.sources import quantised
+from ttr_numerics.measure import Interval, geometric_interval, mean_interval
 from ttr_numerics.report import Figure, Measured, Panel, Section, Table
 
 __all__ = ["render"]
+
+FLOOR = 0.01  # smaller errors are drawn there
 
 
 def render(rows: Sequence[dict[Any, Any]]) -> Section:
@@ -32,7 +35,7 @@ def render(rows: Sequence[dict[Any, Any]]) -> Section:
         figures=(_figure(cells, sources),),
         tables=tuple(_table(cells, source, heads[source]) for source in sources),
         limits=(
-            "Two models, one text of 256 tokens; nothing is trained, and keys stand in for queries. Heads of one model "
+            "One text a model; nothing is trained, and keys stand in for queries. Heads of one model "
             "are not independent: the intervals say how alike they are, not what another model would do.",
             f"{2 * len(new)} intervals are looked at; by chance alone about one in forty would lie below 1.",
             "The best named contender is the best of the reported half, which favours what has a name.",
@@ -59,7 +62,7 @@ def _cells(rows: Sequence[dict[Any, Any]], source: str) -> list[dict[Any, Any]]:
         cell: dict[Any, Any] = {"source": source, "contender": label, "names": first[label]["names"]}
         cell["numbers"] = max(row["numbers"] for row in own if row["contender"] == label)
         for m in (PREDICTION, RECALL):
-            cell[m] = mean_interval(values[label, m])
+            cell[m, "values"], cell[m] = values[label, m], mean_interval(values[label, m])
             rivals = [x for x in labels if first[x]["names"] and x != label and first[x]["numbers"] <= cell["numbers"]]
             if rivals:
                 rival = min(rivals, key=lambda x: float(np.mean(values[x, m])))
@@ -119,13 +122,13 @@ def _table(cells: Sequence[dict[Any, Any]], source: str, heads: int) -> Table:
 
 def _figure(cells: Sequence[dict[Any, Any]], sources: Sequence[str]) -> Figure:
     pairs = [(s, m) for m in (PREDICTION, RECALL) for s in sources]
+    counts = {c["source"]: c[PREDICTION].trials for c in cells}
     return Figure(
         name="errors",
         finding=_figure_finding(cells),
         caption="Squared error relative to the values on the second half of the text against the numbers a head stores "
-        "at its end; mean and one standard error over heads (3 and 12), settings chosen on the first half. The line "
-        "joins named contenders that no smaller one beats. SmolLM2's weights are 4-bit dequantised. Errors below 0.01 "
-        "are drawn at 0.01.",
+        "at its end, settings chosen on the first half. The line joins named contenders that no smaller one beats."
+        f"{quantised(cells)} Errors below {FLOOR:g} are drawn at {FLOOR:g}.",
         panels=tuple(
             Panel(
                 f"{_model(source)}: {m}",
@@ -137,6 +140,10 @@ def _figure(cells: Sequence[dict[Any, Any]], sources: Sequence[str]) -> Figure:
             )
             for source, m in pairs
         ),
+        grid="; ".join(f"{source}: {heads} heads" for source, heads in counts.items())
+        + f"; {len({c['contender'] for c in cells})} contenders, each with the best of its settings.",
+        interval="Drawn: mean and one standard error over heads. In the finding: geometric mean of the ratios by head "
+        "and Student's 95 % interval.",
     )
 
 
@@ -160,28 +167,25 @@ def _numbers(cell: Mapping[Any, Any]) -> float:
 
 
 def _end(m: str, i: int) -> Callable[[Mapping[Any, Any]], float]:
-    return lambda cell: max(float(cell[m][i]), 0.01)
+    return lambda cell: max(float(cell[m][i]), FLOOR)
 
 
 def _figure_finding(cells: Sequence[dict[Any, Any]]) -> str:
     """Two unnamed combinations against the named layer that shares their memory or their space."""
     told = [_beside(cells, "kernel ridge in a window", "mesa"), _beside(cells, "delta rule in exp. space", "softmax")]
-    return "; ".join(t for t in told if t) or "Error against memory: too few contenders to compare."
+    return " ".join(t for t in told if t) or "Error against memory: too few contenders to compare."
 
 
 def _beside(cells: Sequence[dict[Any, Any]], label: str, rival: str) -> str:
-    """Both errors of the two contenders on every source where both are: in words, then in numbers."""
+    """The errors of one contender as multiples of another's, on every source where both are."""
     found = {c["source"]: {x["contender"]: x for x in cells if x["source"] == c["source"]} for c in cells}
-    pairs = [(by[label], by[rival]) for by in found.values() if label in by and rival in by]
-    words = [f"{_comparative(m, pairs)} in {m}" for m in (PREDICTION, RECALL)]
-    numbers = [
-        f"{_model(a['source'])} {', '.join(f'{a[m].value:.2f} for {b[m].value:.2f}' for m in (PREDICTION, RECALL))}"
-        for a, b in pairs
-    ]
-    return f"{label} is {' and '.join(words)} than {rival} ({'; '.join(numbers)})" if pairs else ""
+    pairs = {source: (by[label], by[rival]) for source, by in found.items() if label in by and rival in by}
+    told = []
+    for m in (PREDICTION, RECALL):
+        ratios = {s: geometric_interval(a[m, "values"] / b[m, "values"]) for s, (a, b) in pairs.items()}
+        told.append(f"in {m} {', '.join(f'{_model(s)} {_words(of)}' for s, of in ratios.items())}")
+    return f"Errors of {label} over those of {rival}: {'; '.join(told)}." if pairs else ""
 
 
-def _comparative(m: str, pairs: Sequence[tuple[dict[Any, Any], dict[Any, Any]]]) -> str:
-    """What the errors of all pairs say alike."""
-    better = [a[m].value < b[m].value for a, b in pairs]
-    return "better" if all(better) else "better here and worse there" if any(better) else "worse"
+def _words(of: Interval) -> str:
+    return f"{of.value:.2f} [{of.low:.2f}, {of.high:.2f}]"

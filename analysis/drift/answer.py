@@ -1,7 +1,8 @@
 """The page of the drift study."""
 
-from analysis.drift import figures, tables
-from analysis.drift.found import METRICS, Rows, coloured_ratio, deviations, filter_ratio, own, values
+from analysis.drift import figures, layer_figures, tables
+from analysis.drift.excess import METHODS
+from analysis.drift.found import METRICS, Rows, coloured_ratio, deviations, filter_ratio, on_the_edge, own, values
 from ttr_numerics.measure import bounds
 from ttr_numerics.report import Section
 
@@ -13,9 +14,9 @@ def render(rows: Rows) -> Section:
     drawn = [
         figures.formula_figure(rows) if own(rows, part="closed form") else None,
         figures.filter_figure(rows) if own(rows, part="filter", noise=0.0) else None,
-        figures.coloured_figure(rows) if _whole(rows) else None,
-        figures.layers_figure(rows) if own(rows, part="other layers", noise=0.0) else None,
-        figures.stored_figure(rows),
+        layer_figures.coloured_figure(rows) if _whole(rows) else None,
+        layer_figures.layers_figure(rows) if own(rows, part="other layers", noise=0.0) else None,
+        layer_figures.stored_figure(rows),
     ]
     return Section(
         name="drift",
@@ -40,9 +41,14 @@ def render(rows: Rows) -> Section:
             "the step that are best for them. Neither has to learn these.",
             "The limit d → ∞ replaces quadratic forms by their means: derived, and met by simulation, but no theorem.",
             "Gates and steps are constant in time; steps that depend on data may do better.",
+            "Other layers take the best of a grid, which may end before their best; " + _edges(rows) + ".",
             "On stored keys maps drift at random: nothing is said of the values that these keys had.",
         ),
     )
+
+
+def _edges(rows: Rows) -> str:
+    return on_the_edge([(row["method"], row["parameters"]) for row in rows if "parameters" in row], METHODS)
 
 
 def _whole(rows: Rows) -> bool:
@@ -60,16 +66,19 @@ def _answer(rows: Rows) -> str:
         sentences.append(
             f"Without noise and under slow drift the best gated delta rule's excess is {most:.3f} times the Kalman "
             f"filter's (d = {last}, qd = {slow:g}); the constant behind it is 4/e = "
-            f"{bounds.noiseless_drift_constant():.4f}, derived here for d → ∞ and then qd → 0, and fast drift or noise "
-            "make the gap small."
+            f"{bounds.noiseless_drift_constant():.4f}, derived here (no proof) for d → ∞ and then qd → 0, and "
+            "fast drift or noise make the gap small."
         )
     coloured = coloured_ratio(rows, 1000.0, 0.0), coloured_ratio(rows, 1000.0, 0.5)
     if coloured[0] and coloured[1]:
         sentences.append(
-            f"Keys of condition 1000 widen it to {coloured[0].value:.2f}; the fixed metric Σ^-1/2 brings it to "
+            f"On keys of condition 1000 it is {coloured[0].value:.2f} times, through the fixed metric Σ^-1/2 "
             f"{coloured[1].value:.2f}."
         )
     z = abs(deviations(rows))
     if len(z):
-        sentences.append(f"The closed form of the gated delta rule holds in {int(sum(z <= 3))} of {len(z)} settings.")
+        sentences.append(
+            f"{int(sum(z <= 3))} of {len(z)} settings of the gated delta rule are within 3 standard errors of its "
+            "closed form."
+        )
     return " ".join(sentences) or "Only stored keys were asked."

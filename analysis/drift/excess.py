@@ -31,7 +31,7 @@ Method = Callable[..., np.ndarray]
 
 BETAS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 MEMORIES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # tokens over d
-RIDGES = (0.1, 1.0, 10.0)
+RIDGES = (0.01, 0.1, 1.0, 10.0)
 
 
 def ahead(k: np.ndarray) -> np.ndarray:
@@ -75,7 +75,7 @@ def _linear(task: Task, memory: float) -> np.ndarray:
 
 METHODS: Mapping[str, tuple[Method, Mapping[str, Sequence[float]]]] = {
     "recursive least squares, forgetting": (_recursive, {"memory": MEMORIES}),
-    "Mesa, forgetting": (_mesa, {"memory": MEMORIES[2:7], "ridge": RIDGES}),
+    "Mesa, forgetting": (_mesa, {"memory": MEMORIES[:6], "ridge": RIDGES}),
     "delta rule": (lambda task, beta: gated_delta(task, beta, 1.0), {"beta": BETAS}),
     "linear attention, decaying": (_linear, {"memory": MEMORIES}),
 }

@@ -1,6 +1,6 @@
 """What the stored rows say: ratios to the filter with their intervals, and how often the closed form was missed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ __all__ = [
     "deviations",
     "filter_ratio",
     "formula_ratios",
+    "on_the_edge",
     "own",
     "ratio",
     "values",
@@ -73,3 +74,17 @@ def ratio(above: dict[str, Any], below: dict[str, Any]) -> Interval:
 
 def _scaled(row: dict[str, Any], factor: float) -> Interval:
     return Interval(row["value"] * factor, row["low"] * factor, row["high"] * factor, row["trials"])
+
+
+def on_the_edge(
+    chosen: Sequence[tuple[str, str]], methods: Mapping[str, tuple[Any, Mapping[str, Sequence[float]]]]
+) -> str:
+    """How many choices "parameter value, ..." of each method lie at an end of a grid of three values or more."""
+    words = []
+    for name in dict.fromkeys(name for name, _ in chosen):
+        grid = methods[name][1] if name in methods else {}
+        ends = {f"{x} {end:g}" for x, tried in grid.items() if len(tried) > 2 for end in (min(tried), max(tried))}
+        mine = [set(said.split(", ")) for of, said in chosen if of == name]
+        if ends:
+            words.append(f"{name} {sum(bool(ends & said) for said in mine)} of {len(mine)}")
+    return f"choices at an end of three values or more: {', '.join(words) or 'none were made'}"

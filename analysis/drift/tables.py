@@ -1,5 +1,4 @@
-"""The tables of the drift study: what an unpublished study stated against what was found, and the layers' "
-"parameters."""
+"""Tables of the drift study: what an unpublished study stated against what was found, and the parameters."""
 
 from itertools import product
 
@@ -7,6 +6,7 @@ import numpy as np
 
 from analysis.drift.figures import limit
 from analysis.drift.found import Rows, coloured_ratio, deviations, filter_ratio, formula_ratios, own
+from analysis.drift.measured import COLOURED, SIZE, SLOW
 from ttr_numerics.measure import bounds
 from ttr_numerics.measure.intervals import Interval
 from ttr_numerics.report import Table
@@ -17,7 +17,7 @@ __all__ = ["claims_table", "layers_table", "reference_gate"]
 BY_DRIFT = {0.01: (1.458, 0.0005), 1.0: (1.14, 0.005), 10.0: (1.00, 0.005)}
 PLATEAU = (1.465, 0.004, 512)
 AT_MOST = {0.1: 1.13, 1.0: 1.04}
-COLOURED = {
+ON_COLOURED = {
     0.0: {1.0: 1.44, 10.0: 1.59, 100.0: 1.95, 1000.0: 2.35},
     1.0: {10.0: 1.60, 100.0: 2.04, 1000.0: 2.66},
 }
@@ -90,7 +90,7 @@ def _isotropic(rows: Rows) -> list[Line]:
     stated, unit, d = PLATEAU
     for row in own(found, d=d):
         of, theory = filter_ratio(row), limit(row["qd"], 0.0)
-        verdict = _verdict(stated, unit, of.low, max(of.high, theory)) + "; no constant: it tends to 4/e as qd → 0"
+        verdict = _verdict(stated, unit, of.low, max(of.high, theory)) + "; 4/e as qd → 0, by our derivation"
         lines.append(
             (f"plateau, d = {d}, qd = {row['qd']:g}", f"{stated} ± {unit}", _words(of), f"{theory:.4f}", verdict)
         )
@@ -100,15 +100,14 @@ def _isotropic(rows: Rows) -> list[Line]:
 
 
 def _at_most(rows: Rows, noise: float, most: float) -> Line:
-    """The largest ratio over drifts, at the smallest dimension that keeps the bound and at the largest that breaks "
-    "it."""
+    """The largest ratio over drifts, at the largest dimension that breaks the bound, or at the smallest."""
     by_d: dict[int, Interval] = {}
     for row in own(rows, part="filter", noise=noise):
         of = filter_ratio(row)
         by_d[row["d"]] = max(by_d.get(row["d"], of), of, key=lambda interval: interval.value)
     broken = [d for d, of in by_d.items() if of.low > most]
     shown = max(broken) if broken else min(by_d)
-    verdict = f"broken up to d = {shown}, kept beyond" if broken else "confirmed"
+    verdict = f"broken up to d = {shown}, not beyond" if broken else "confirmed"
     theory = max(limit(float(qd), noise) for qd in np.geomspace(1e-3, 10, 40))
     label = f"noise {noise:g}, the largest over qd; here d = {shown}"
     return (label, f"at most {most}", _words(by_d[shown]), f"{theory:.4f}", verdict)
@@ -116,7 +115,7 @@ def _at_most(rows: Rows, noise: float, most: float) -> Line:
 
 def _coloured(rows: Rows) -> list[Line]:
     lines = []
-    for power, stated in COLOURED.items():
+    for power, stated in ON_COLOURED.items():
         for cond, number in stated.items():
             of = coloured_ratio(rows, cond, power)
             if of is not None:
@@ -138,10 +137,10 @@ def _coloured(rows: Rows) -> list[Line]:
 
 def _coloured_theory(cond: float, power: float) -> float:
     """The closed approximation of the gated delta rule over (E √λ)² times the isotropic filter's limit."""
-    spectrum = np.geomspace(1.0, 1 / cond, 64)
+    spectrum = np.geomspace(1.0, 1 / cond, COLOURED)
     spectrum /= np.mean(spectrum)
-    filtered = float(np.mean(spectrum**0.5)) ** 2 * bounds.kalman_drift_limit(0.01)
-    return bounds.coloured_gated_delta_rule_error(spectrum.tolist(), 0.01 / 64, 1.0, power) / filtered
+    filtered = float(np.mean(spectrum**0.5)) ** 2 * bounds.kalman_drift_limit(SLOW)
+    return bounds.coloured_gated_delta_rule_error(spectrum.tolist(), SLOW / COLOURED, 1.0, power) / filtered
 
 
 def _words(of: Interval) -> str:
@@ -164,7 +163,7 @@ def layers_table(rows: Rows) -> Table:
         for row in own(found, noise=noise, qd=qd)
     ]
     return Table(
-        "Each layer at its best, d = 16",
+        f"Each layer at the best of its grid, d = {SIZE}",
         ("noise", "qd", "layer", "excess", "low", "high", "chosen"),
         lines,
         "memory: in d tokens, log_decay = -1/(memory · d). The gated delta rule takes the closed form's gate and step; "

@@ -1,20 +1,18 @@
 """Does one number, the effective dimension of the features, say how much a map holds? Fits and checks."""
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
+from analysis.chance import BEYOND, expected_beyond
 from analysis.kernel_shape.measured import LEAST, RANDOM
 from analysis.kernel_shape.treatments import CENTRED, PLAIN, UNIT
+from analysis.rows import Rows
 from ttr_numerics.measure.fits import PowerLaw, line, power_law
 
 __all__ = ["ADDED", "Checked", "Point", "Spread", "checked", "law", "points", "spread"]
 
 ADDED = (PLAIN, UNIT, CENTRED)  # treatments whose memory is a sum
-BEYOND = 3.0
-Rows = Sequence[dict[str, Any]]
 
 
 class Point(NamedTuple):
@@ -76,5 +74,4 @@ def checked(rows: Rows) -> Checked:
     """Measured against expected errors for values that are independent of the keys."""
     of = [r for r in rows if r["what"] == "error" and r["values"] == RANDOM]
     gaps = [(r, abs(r["off"]) / r["off_error"] if r["off_error"] > LEAST else 0.0) for r in of if r["trials"] > 1]
-    chance = sum(2 * stats.t.sf(BEYOND, r["trials"] - 1) for r, _ in gaps)
-    return Checked(len(gaps), sum(z > BEYOND for _, z in gaps), float(chance))
+    return Checked(len(gaps), sum(z > BEYOND for _, z in gaps), expected_beyond(r["trials"] for r, _ in gaps))

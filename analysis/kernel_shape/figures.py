@@ -1,7 +1,6 @@
 """How many pairs each map holds, what explains it, and recall on captured keys."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -11,11 +10,12 @@ from analysis.kernel_shape.measured import LEAST, LOAD, OWN, RANDOM, VALUES
 from analysis.kernel_shape.predicted import half_recall
 from analysis.kernel_shape.ratios import halves, ratios
 from analysis.kernel_shape.treatments import CENTRED, EXACT, PLAIN, SOLVED, TREATMENTS, UNIT
+from analysis.rows import Rows
+from analysis.sources import quantised
 from ttr_numerics.report import Cloud, Figure, Measured, Panel, Theory
 
 __all__ = ["figures"]
 
-Rows = Sequence[dict[str, Any]]
 TITLE = {PLAIN: "features as they are", UNIT: "features of unit length", CENTRED: "centred, unit length",
          EXACT: "unit length, least squares"}  # fmt: skip
 
@@ -48,8 +48,9 @@ def _held(rows: Rows) -> Figure:
         "many channels as each map needs.",
         grid=f"Values of {VALUES} channels; {_trials(rows, 'half')} streams a point; gains and scales tuned on other "
         f"keys; least squares up to D = {max(r['features'] for r in halves(rows, FREE, EXACT) or rows)}.",
-        interval="95 %, geometric mean over streams",
-        theory="the load at which the independence approximation gives recall one half for plain keys of D channels",
+        interval="95 %, geometric mean over streams.",
+        theory="The load at which the independence approximation gives recall one half for plain keys of D channels, "
+        "no bound.",
     )
 
 
@@ -79,7 +80,10 @@ def _collapse(rows: Rows) -> Figure:
     for name, label in (("features", "features D"), ("dimension", "effective dimension")):
         series: list[Cloud | Theory] = [
             Cloud(
-                TITLE[t], [getattr(p, name) for p in of if p.treatment == t], [p.half for p in of if p.treatment == t]
+                TITLE[t],
+                [getattr(p, name) for p in of if p.treatment == t],
+                [p.half for p in of if p.treatment == t],
+                layer=t,
             )
             for t in ADDED
         ]
@@ -97,7 +101,8 @@ def _collapse(rows: Rows) -> Figure:
         caption="Every map, D and kind of random key; the effective dimension is that of plain keys with the same "
         f"error at {LOAD} pairs a feature, 1/E(φ_i·φ_j)² for features of unit length.",
         grid=f"{len(of)} points: {len(_shapes(rows))} maps, three treatments, keys of free and of 16 channels.",
-        theory="the independence approximation at that dimension; a common mean feature and heavy tails are not in it",
+        interval="Not drawn; those of the fitted law are 95 % by Student's t over the points.",
+        theory="The independence approximation at that dimension; a common mean feature and heavy tails are not in it.",
     )
 
 
@@ -132,11 +137,13 @@ def _errors(rows: Rows) -> Figure:
         "errors",
         tuple(panels[:6]),
         finding=f"The features alone predict the error of every map and treatment: {found.beyond} of {found.points} "
-        f"beyond three standard errors, {found.expected:.1f} expected.",
-        caption="Squared error over that of the output 0, at the output scale tuned on other keys; random values.",
-        grid=f"All maps and D, {LOAD} keys a feature on random keys, half of the tokens on captured ones.",
+        f"lie beyond three standard errors, where chance gives {found.expected:.1f}.",
+        caption="Squared error over that of the output 0, at the output scale tuned on other keys; random values."
+        f"{quantised(of)}",
+        grid=f"All maps and D, {LOAD} keys a feature on random keys, half of the tokens on captured ones; means over "
+        f"{min(r['trials'] for r in of)} to {max(r['trials'] for r in of)} draws or heads.",
         theory="1 - 2c tr A/n + c²‖A‖²/n of the matrix A that takes values to outputs, exact for given keys: at the "
-        "best scale 1 - PR/n for sums, PR the participation ratio of the features, and 1 - rank/n for least squares",
+        "best scale 1 - PR/n for sums, PR the participation ratio of the features, and 1 - rank/n for least squares.",
     )
 
 
@@ -155,11 +162,12 @@ def _captured(rows: Rows) -> Figure:
     return Figure(
         "captured",
         tuple(panels[:6]),
-        finding=f"On captured keys at D = {top} argmax recall over the maps is {said}.",
-        caption="Share of captured values that score first among those stored, keys projected to what each map needs.",
+        finding=f"On captured keys at D = {top} argmax recall is, over maps and sources, {said}.",
+        caption="Share of captured values that score first among those stored, keys projected to what each map needs."
+        f"{quantised(of)}",
         grid=f"{', '.join(sorted({str(r['n']) for r in of}))} pairs, the second half of the tokens; gains, scales and "
-        "mean features from the first half; up to six heads.",
-        interval="95 %, Wilson, over heads",
+        f"mean features from the first half; up to {max(r['trials'] for r in of)} heads.",
+        interval="95 %, Wilson's, its sample size by the spread over heads.",
     )
 
 

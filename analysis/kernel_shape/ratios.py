@@ -1,17 +1,16 @@
 """Pairs at half recall of each map, relative to plain keys of the same dimension, with an interval."""
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
 
 from analysis.kernel_shape.treatments import EXACT
+from analysis.rows import Rows
 
 __all__ = ["IDENTITY", "Ratio", "halves", "missing_ranks", "ratios"]
 
 IDENTITY = "identity"
-Rows = Sequence[dict[str, Any]]
 
 
 class Ratio(NamedTuple):

@@ -1,17 +1,14 @@
 """Each map against plain keys of the same dimension."""
 
-from collections.abc import Sequence
-from typing import Any
-
 from analysis.kernel_shape.keys import FIXED, FREE
 from analysis.kernel_shape.measured import RANDOM
 from analysis.kernel_shape.ratios import Ratio, halves, ratios
 from analysis.kernel_shape.treatments import CENTRED, EXACT, PLAIN, UNIT
+from analysis.rows import Rows
 from ttr_numerics.report import Table
 
 __all__ = ["tables"]
 
-Rows = Sequence[dict[str, Any]]
 SOLVER = "least squares"
 
 
@@ -26,7 +23,8 @@ def _table(rows: Rows, source: str) -> Table:
     by = {(r["shape"], r["treatment"]): r for r in at if r["features"] == D}
     held = {t: ratios(rows, source, t, D if t != EXACT else None) for t in (PLAIN, UNIT, CENTRED, EXACT)}
     asked = any(held.values())
-    columns = ["map", "channels", "gain", "effective dimension", "unit length", "centred", "error", "error, " + SOLVER]
+    columns = ["map", "channels", "gain", "effective dimension, as is", "unit length", "centred", "error"]
+    columns += [f"error, {SOLVER}"]
     if asked:
         columns += [f"half recall, {t}" for t in ("as is", "unit length", "centred", SOLVER)]
     lines = []
@@ -38,9 +36,9 @@ def _table(rows: Rows, source: str) -> Table:
         lines.append((shape, plain["channels"], by[shape, UNIT]["gain"], *of, *errors, *shares))
     least = max((r["features"] for r in halves(rows, source, EXACT)), default=D)
     note = (
-        f"D = {D}, {at[0]['n'] if len(at) == 1 else by[lines[0][0], UNIT]['n']} pairs, random values. Effective "
-        "dimension: of plain keys with the same error at its best scale; empty where there is no error. Errors of "
-        "features of unit length, over that of the output 0."
+        f"D = {D}, {next(iter(by.values()))['n']} pairs, random values. Gain: for features of unit length. Effective "
+        "dimension: of plain keys with the same error at its best scale, for features as they are, of unit length, and "
+        "centred; empty where there is no error. Errors of features of unit length, over that of the output 0."
     )
     if asked:
         note += (

@@ -5,6 +5,7 @@ import numpy as np
 from analysis.key_covariance.memories import BEST, LEAST, LINEAR
 from analysis.key_covariance.rotation import AS_THEY_ARE, BASE, ROTATED
 from analysis.key_covariance.rows import Row, Rows, line, only, part
+from analysis.sources import quantised
 from ttr_numerics.measure import bounds
 from ttr_numerics.report import Figure, Panel, Series, Theory
 
@@ -31,7 +32,7 @@ def rotary_figure(rows: Rows) -> Figure:
         f"{_stored(own)}{_decorrelation(part(rows, 'rotary'))}",
         caption="Keys turned by rotary embedding at places 0 to n-1 and written with random (stored keys: their own) "
         f"values; the queries are the same keys turned s places further. Base {BASE:g}. Stored keys are turned as they "
-        "come: SmolLM2's had been turned by the model already, MiniLM's never. Weights of SmolLM2 4-bit.",
+        f"come, whether their model had turned them already (SmolLM2) or never does (MiniLM).{quantised(own)}",
         panels=tuple(panels),
         grid=f"{only(own, source=source)[0]['trials']} draws or all heads; the free scale and step are those best at "
         f"s = 0.",

@@ -7,11 +7,11 @@ import numpy as np
 from analysis.key_covariance.memories import BEST, CENTRED, DELTA, LEAST, LINEAR, OTHERS, POPULATION, UNIT
 from analysis.key_covariance.recall import DRAWN, RANDOM, RANDOM_VALUES, REAL_VALUES, SPECTRA
 from analysis.key_covariance.rows import Row, Rows, line, only, part, sources
+from analysis.sources import quantised
 from ttr_numerics.report import Cloud, Curve, Figure, Panel, Theory
 
 __all__ = ["law_figure", "spectrum_figure", "spread_figure"]
 
-WEIGHTS = "SmolLM2's weights are 4-bit dequantised."
 LAYERS = (LINEAR, DELTA, BEST, LEAST)
 LAW = "Dashed: 1 - PR/n, PR the participation ratio; exact in expectation for given unit keys and values that do not "
 LAW += "depend on them."
@@ -36,10 +36,10 @@ def spectrum_figure(rows: Rows) -> Figure:
     text = "; ".join(f"{source} {found[0]:.0%} and {found[1]:.0%}" for source, found in tops.items())
     return Figure(
         name="spectrum",
-        finding="Captured keys are far from isotropic: a few directions carry most of them. Share of the largest "
-        f"eigenvalue, as they are and centred: {text}.",
+        finding="How far stored keys are from isotropic, by the share of the largest eigenvalue, as they are and "
+        f"centred: {text}.",
         caption="Eigenvalues of K'K/n as shares of their sum, unit keys, before and after removing the mean key, at "
-        f"ten places of the spectrum. {WEIGHTS}",
+        f"ten places of the spectrum.{quantised(keys)}",
         panels=tuple(panels),
         grid=f"The first {max(row['n'] for row in keys)} tokens at most of stored keys, all heads; "
         f"{_repetitions(keys, RANDOM)} draws of random keys.",
@@ -69,7 +69,8 @@ def law_figure(rows: Rows) -> Figure:
         f"not depend on the keys its error is 1 - PR/n, off by at most {max(gaps):.3f} on every head and "
         f"treatment.{text}",
         caption="Squared recall error relative to the values, one point for each head or draw and each treatment "
-        f"(unit norm, centred, whitened, both); linear attention at its best scale. Treatments in sample. {WEIGHTS}",
+        f"(unit norm, centred, whitened, both); linear attention at its best scale. Treatments in sample."
+        f"{quantised(keys)}",
         panels=tuple(panels),
         grid=f"{len(gaps)} heads and draws by treatment; the first {max(row['n'] for row in keys)} tokens at most.",
         interval="None: every point is one head or draw.",

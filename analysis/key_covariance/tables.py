@@ -15,11 +15,10 @@ from analysis.key_covariance.tracking import (
     LINEAR_RAW,
     RLS,
 )
+from analysis.sources import quantised
 from ttr_numerics.report import Table
 
 __all__ = ["description_table", "halves_table", "recall_table", "tracking_table"]
-
-WEIGHTS = "SmolLM2's weights are 4-bit dequantised."
 
 
 def description_table(rows: Rows) -> Table:
@@ -36,8 +35,8 @@ def description_table(rows: Rows) -> Table:
         (*columns, "heads or draws"),
         lines,
         "Of K'K/n, not centred unless the treatment says so; means over heads or draws. Participation ratio "
-        "(Σλ)²/Σλ²; effective rank exp(-Σ p ln p) of the eigenvalue shares. An isotropic mean key would carry 1/n. "
-        + WEIGHTS,
+        "(Σλ)²/Σλ²; effective rank exp(-Σ p ln p) of the eigenvalue shares. An isotropic mean key would carry 1/n."
+        + quantised(keys),
     )
 
 
@@ -55,8 +54,8 @@ def recall_table(rows: Rows) -> Table:
         "Squared recall error relative to the values, by treatment",
         ("keys", "values", "treatment", *(part for layer in (LINEAR, DELTA, LEAST) for part in (layer, f"± {layer}"))),
         lines,
-        f"Mean and standard error over heads or draws; linear attention at its best scale. In-sample treatments. "
-        f"{WEIGHTS}",
+        f"Mean and standard error over heads or draws; linear attention at its best scale. In-sample treatments."
+        f"{quantised(recalls)}",
     )
 
 
@@ -75,7 +74,7 @@ def halves_table(rows: Rows) -> Table:
         lines,
         "Squared error relative to the captured values, mean over heads. The metric of other keys is M^(-1/2) of the "
         "second half's keys, the whitened one of the stored keys themselves; a half with fewer tokens than channels "
-        f"gives none. Scale, β and λ are the best for the values they are judged on. {WEIGHTS}",
+        f"gives none. Scale, β and λ are the best for the values they are judged on.{quantised(own)}",
     )
 
 

@@ -31,20 +31,22 @@ def tracking_figure(rows: Rows) -> Figure:
     d, n = own[0]["d"], max(row["n"] for row in own)
     late = {row["layer"]: row for row in only(own, noise=levels[-1], cond=wide, n=n)}
     base = late[RLS]["value"]
+    constant, falling = (np.log(late[layer]["value"] / base) for layer in (DELTA_FIXED, ANNEALED))
     few = sorted({row["n"] for row in own})[1]
     early = {row["layer"]: row for row in only(own, noise=levels[1], cond=wide, n=few)}
     return Figure(
         name="tracking",
-        finding=f"Tracking the uncertainty helps beyond a fixed metric, early by much, late mostly through its size, "
-        f"which is one number. After {few} pairs (d = {d}, cond(Σ) = {wide:g}, noise {levels[1]:g}) the best constant "
-        f"step through Σ^-1/2 leaves {_interval(early[DELTA_FIXED])} times the error of RLS with the prior's ridge, a "
-        f"falling step {_interval(early[ANNEALED])}, the delta rule without a metric {_interval(early[DELTA_RAW])}. "
+        finding=f"What tracking the uncertainty adds to a fixed metric: after {few} pairs (d = {d}, cond(Σ) = "
+        f"{wide:g}, noise {levels[1]:g}) the best constant step through Σ^-1/2 leaves {_interval(early[DELTA_FIXED])} "
+        f"times the error of RLS with the prior's ridge, a falling step {_interval(early[ANNEALED])}, the delta rule "
+        f"without a metric {_interval(early[DELTA_RAW])}. "
         f"After {n} pairs with noise {levels[-1]:g}: "
         f"{_interval(late[DELTA_FIXED])}, falling {_interval(late[ANNEALED])}, with a metric of {4 * d} other keys "
         f"{_interval(late[DELTA_OTHERS])}, without any {_interval(late[DELTA_RAW])}. Of RLS without a ridge, itself at "
         f"{_interval(late[RLS])}, the falling step leaves {late[ANNEALED]['value'] / base:.2f} times the error "
-        f"(d/(d-2) = {d / (d - 2):.2f} in the limit), the constant one {late[DELTA_FIXED]['value'] / base:.2f}: what "
-        "is left is the prior, which the metric turns away.",
+        f"(d/(d-2) = {d / (d - 2):.2f} in the limit), the constant one {late[DELTA_FIXED]['value'] / base:.2f}: a step "
+        f"that falls, one number, makes up {1 - falling / constant:.0%} of the way from there to RLS without a ridge "
+        "(in logarithms). The rest is the prior's ridge, which a memory behind the metric does not see.",
         caption="v = kS + noise, S standard normal, keys N(0, Σ) with log-uniform Σ: error on unseen keys of the same "
         "law, relative to the signal; noise in units of the signal's variance. Fourth panel: the delta rule through "
         "the fixed metric as a multiple of RLS with the prior's ridge. Last two: where a constant step and a constant "

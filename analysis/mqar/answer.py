@@ -38,7 +38,8 @@ def render(rows: Rows) -> Section:
             "Gates are constants: they fade all pairs alike, which no argmax sees. Neutral filler has the embedding 0; "
             "under a vector of its own it would be stored like any other token.",
             "The convolution is a pure shift of the keys, k_t = x_(t-1); a learned one would mix tokens.",
-            "The argmax formula is an approximation (Gaussian noise, independent rivals), compared, not asserted.",
+            "The argmax formula is an approximation (Gaussian noise, rivals independent given the output), "
+            "compared, not asserted.",
             "Stored keys are asked for as they were written: query and key are the same vector.",
         ),
     )
@@ -56,7 +57,7 @@ def _answer(rows: Rows) -> str:
     if of_part(rows, "reassigned"):
         words.append(
             "Of contradictory values, layers without order answer the mean, exact regression among them; delta rules "
-            "and gates the last."
+            "answer the last while little is written between, gates while much is."
         )
     if of_part(rows, "passes"):
         words.append("Shown again, the delta rule nears least squares as long as the keys are independent (n ≤ d).")

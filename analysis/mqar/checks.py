@@ -79,7 +79,7 @@ def convolution_table(rows: Rows) -> Table:
             guess = max(row["value"] * row["pairs"] for row in bare)
             cells.append((layer, len(bare), min(with_it), max(with_it), min(without), max(without), high, guess))
     return Table(
-        "Without the convolution nothing is recalled",
+        "One layer on ids, with the convolution and without",
         (
             *("layer", "sizes", "keys shifted: least", "most", "none: least", "most of the means"),
             *("highest end of an interval", "most, in units of 1/pairs"),

@@ -28,7 +28,7 @@ def figure(rows: Rows) -> Figure:
     given = where(own, between=between)
     return Figure(
         name="latest",
-        finding=_finding(where(own, assignments=j, between=between), j, between),
+        finding=_finding(where(own, assignments=j), j, between),
         caption="One key is given j values, each followed by pairs of other keys; it is asked at the end, and every "
         "value of the list is a word. A mean of the j values scores all of them alike: 1/j. Last panel: squared "
         "distance of the output to the last value, which counts what is left of older ones and of other pairs; delta "
@@ -94,11 +94,19 @@ def _errors(rows: Rows, d: int) -> list[Series]:
 
 
 def _finding(rows: Rows, j: int, between: int) -> str:
-    found: dict[str, Row] = {row["layer"]: row for row in rows}
+    found: dict[str, Row] = {row["layer"]: row for row in where(rows, between=between)}
     tied = ", ".join(f"{found[layer]['value']:.2f} ({layer})" for layer in TIED)
     others = ", ".join(f"{found[layer]['value']:.2f} ({layer})" for layer in LATEST if layer not in TIED)
     return (
         f"A key that was given {j} values, {between} pairs apart: layers that add up or average answer all values "
         f"alike, and exact regression is no better, since the mean is what fits contradictory values best: last value "
-        f"first in {tied}, 1/j = {1 / j:.3f}. Only what overwrites or forgets answers the last: {others}."
+        f"first in {tied}, 1/j = {1 / j:.3f}. What overwrites or forgets answers the last: {others}. How far apart "
+        f"decides: from {min(distinct(rows, 'between'))} to {max(distinct(rows, 'between'))} pairs between, "
+        f"{_by_distance(rows, DELTA)}, "
+        f"{_by_distance(rows, GATED_DELTA)} and {_by_distance(rows, GATED)}."
     )
+
+
+def _by_distance(rows: Rows, layer: str) -> str:
+    own = sorted(where(rows, layer=layer), key=lambda row: row["between"])
+    return f"{layer} {own[0]['value']:.2f} to {own[-1]['value']:.2f}"

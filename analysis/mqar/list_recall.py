@@ -28,9 +28,9 @@ def figure(rows: Rows) -> Figure:
         name="list",
         finding="One short convolution and one layer on ids recall what the list of their bigrams does: of "
         f"{total} accuracies of layers without order, at an equal number of stored associations, {count} differ by "
-        f"more than three standard errors ({expected:.1f} would by chance). The argmax formula is within "
-        f"{100 * worst:.0f} points of linear attention everywhere; the one with independent rivals is up to "
-        f"{100 * old:.0f} off.",
+        f"more than three standard errors ({expected:.1f} would by chance). The formula bounds.argmax_accuracy is "
+        f"within {100 * worst:.0f} points of linear attention everywhere; the cruder bounds.top1_accuracy, whose "
+        f"rivals are independent outright, is up to {100 * old:.0f} off.",
         caption=f'{SHARE.capitalize()}, among {WORDS} values. "d = ...": pairs as single tokens, key and value side '
         'by side, no convolution. "ids": sequences with neutral filler and a convolution, whose pairs p make 2p '
         "bigrams; of these only the bigrams of the list are asked for, never the newest, which costs the delta rule "
@@ -49,7 +49,8 @@ def figure(rows: Rows) -> Figure:
         grid=f"{lists[0]['pairs']} to {max(distinct(lists, 'pairs'))} pairs, d = d_v, 12 to 48 lists a point, one draw "
         "of the embedding a point.",
         interval="95 % Wilson over lists, whose sample size follows their spread.",
-        theory="bounds.argmax_accuracy: an approximation, Gaussian noise and independent rivals, no fitted constant.",
+        theory="bounds.argmax_accuracy: an approximation, Gaussian noise and rivals independent given the output, no "
+        "fitted constant.",
     )
 
 

@@ -51,7 +51,7 @@ def figure(rows: Rows) -> Figure:
         f"{_several(load, 'd')}, questions spread evenly (power 1), random filler.",
         interval="95 % Wilson; over sequences in the first two panels.",
         theory="bounds.argmax_accuracy for linear attention with half of the stored bigrams ending in a value: an "
-        "approximation (Gaussian noise, independent rivals).",
+        "approximation (Gaussian noise, rivals independent given the output).",
     )
 
 
@@ -155,8 +155,8 @@ def _by_load(load: Rows, d: int) -> str:
         where(load, d=d, by=by, layer=layer) for by, layer in (("load", LINEAR), ("load", DELTA), ("age", DELTA))
     )
     return (
-        f"With random filler the stored bigrams explain {100 * ratio(linear, 'octave'):.0f} % of the variance of "
-        f"linear attention's accuracy at d = {d}, length {100 * ratio(linear, 'length'):.0f} % and the number of pairs "
-        f"{100 * ratio(linear, 'pairs'):.0f} %; for the delta rule the load explains "
-        f"{100 * ratio(delta, 'octave'):.0f} %, the age of the pair {100 * ratio(aged, 'octave'):.0f} %."
+        f"With random filler the stored bigrams explain {100 * ratio(linear, 'octave'):.3g} % of the variance of "
+        f"linear attention's accuracy at d = {d}, length {100 * ratio(linear, 'length'):.3g} % and the number of pairs "
+        f"{100 * ratio(linear, 'pairs'):.3g} %; for the delta rule the load explains "
+        f"{100 * ratio(delta, 'octave'):.3g} %, the age of the pair {100 * ratio(aged, 'octave'):.3g} %."
     )

@@ -24,7 +24,7 @@ def render(rows: Sequence[dict[str, Any]]) -> Section:
         title="What a number format costs",
         question=STUDY.question,
         answer=f"{steps.steps_answer(rows)} {states.state_answer(rows)} {divergence.recursion_answer(rows)}",
-        compared="Iterations with solutions refined beyond float64, and with their proved bounds; stored states with "
+        compared="Iterations with solutions refined beyond float64, and with their bounds; stored states with "
         "float64; forms of one recursion with each other; blocks of gates with float64 token by token.",
         figures=(
             steps.steps_figure(rows),

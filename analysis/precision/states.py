@@ -1,18 +1,20 @@
 """Figure and table of a state stored in 16 bits."""
 
-from analysis.precision.cells import Rows, chosen, values
 from analysis.precision.storage import FEEDBACK, NEAREST, ONCE, PRECISION, SINGLE, STOCHASTIC, TWICE
+from analysis.rows import Rows, chosen, values
 from ttr_numerics.measure import bounds
 from ttr_numerics.report import Figure, Measured, Panel, Series, Table, Theory
 from ttr_numerics.report.notation import number
 
 __all__ = ["state_answer", "state_figure", "state_table"]
 
+DECAYED, STORED = "gated linear attention", "gated delta rule"
+
 
 def state_answer(rows: Rows) -> str:
     """Where a stored state is worst, and what helps."""
-    worst = max(chosen(rows, {"part": "state", "storage": NEAREST, "rounded": TWICE}), key=lambda row: row["value"])
-    at = chosen(rows, {"part": "state", "gate": worst["gate"]})
+    worst = max(chosen(rows, part="state", storage=NEAREST, rounded=TWICE), key=lambda row: row["value"])
+    at = chosen(rows, part="state", gate=worst["gate"])
     cures = {name: _percent(at, TWICE, name) for name in (STOCHASTIC, FEEDBACK)}
     return (
         f"A bfloat16 state whose decay is rounded by itself is worst at a gate of {worst['gate']:g}: "
@@ -23,9 +25,9 @@ def state_answer(rows: Rows) -> str:
 
 def state_figure(rows: Rows) -> Figure:
     """What pure forgetting leaves, and the error of a delta rule's state by its gate."""
-    decays = sorted(chosen(rows, {"part": "decay"}), key=lambda row: row["delta"])
+    decays = sorted(chosen(rows, part="decay"), key=lambda row: row["delta"])
     stuck = max((row["delta"] for row in decays if row["unchanged"] == 1), default=0.0)
-    own = chosen(rows, {"part": "state"})
+    own = chosen(rows, part="state")
     tokens, d, trials = (max(row[name] for row in own) for name in ("tokens", "d", "trials"))
     return Figure(
         name="state",
@@ -48,11 +50,11 @@ def state_figure(rows: Rows) -> Figure:
 
 def state_table(rows: Rows) -> Table:
     """Errors of the state by gate and storage, in percent."""
-    own = chosen(rows, {"part": "state"})
+    own = chosen(rows, part="state")
     kinds = list(dict.fromkeys((row["rounded"], row["storage"]) for row in own))
     lines = []
     for gate in values(own, "gate"):
-        found = {(row["rounded"], row["storage"]): row for row in chosen(own, {"gate": gate})}
+        found = {(row["rounded"], row["storage"]): row for row in chosen(own, gate=gate)}
         lines.append((f"{gate:g}", *(100 * found[kind]["value"] for kind in kinds)))
     trials, errors = (max((each(row) for row in own), default=0) for each in (_trials, _standard_error))
     return Table(
@@ -68,11 +70,11 @@ def _decay_panels(decays: Rows) -> tuple[Panel, Panel]:
     x = [row["delta"] for row in decays]
     fine = [min(x) * (max(x) / min(x)) ** (i / 60) for i in range(61)]
     share = (
-        Measured("bfloat16", x, [row["unchanged"] for row in decays]),
+        Measured("bfloat16", x, [row["unchanged"] for row in decays], layer=DECAYED),
         Theory("log₂(2⁻⁸/δ)", fine, [bounds.unforgotten_share(delta, PRECISION) for delta in fine], of="bfloat16"),
     )
     left = (
-        Measured("bfloat16", x, [row["left"] for row in decays]),
+        Measured("bfloat16", x, [row["left"] for row in decays], layer=DECAYED),
         Theory("exact arithmetic", x, [row["should"] for row in decays]),
     )
     label = "δ, decay 1 - δ a token"
@@ -85,10 +87,10 @@ def _decay_panels(decays: Rows) -> tuple[Panel, Panel]:
 def _state_panel(own: Rows, rounded: str) -> Panel:
     series: list[Series] = []
     for storage in (NEAREST, STOCHASTIC, FEEDBACK):
-        line = [row for row in chosen(own, {"rounded": rounded, "storage": storage}) if row["gate"] < 1]
+        line = [row for row in chosen(own, rounded=rounded, storage=storage) if row["gate"] < 1]
         line.sort(key=lambda row: row["gate"])
         y, low, high = ([row[name] for row in line] for name in ("value", "low", "high"))
-        series.append(Measured(storage, [1 - row["gate"] for row in line], y, low, high, layer="gated delta rule"))
+        series.append(Measured(storage, [1 - row["gate"] for row in line], y, low, high, layer=STORED))
         if (rounded, storage) == (ONCE, STOCHASTIC):
             theory = [bounds.stored_state_error(row["gate"], row["d"], 2.0**-PRECISION) for row in line]
             series.append(Theory(f"theory, {storage}", [1 - row["gate"] for row in line], theory, of=storage))
@@ -96,7 +98,7 @@ def _state_panel(own: Rows, rounded: str) -> Panel:
 
 
 def _percent(rows: Rows, rounded: str, storage: str) -> str:
-    return f"{100 * chosen(rows, {'rounded': rounded, 'storage': storage})[0]['value']:.2g} %"
+    return f"{100 * chosen(rows, rounded=rounded, storage=storage)[0]['value']:.2g} %"
 
 
 def _trials(row: dict[str, float]) -> float:

@@ -1,11 +1,12 @@
 """Figures: error over the spread of norms, recall over gain, stored keys head by head."""
 
-from analysis.precision.cells import Rows, chosen, values
 from analysis.qk_norm.gain import ERROR
 from analysis.qk_norm.readings import DIVIDED, PARTNER, QK_NORM, SOFTMAX
-from analysis.qk_norm.spread import KEPT, MODEL_GAIN, OWN_GAIN, RECALL
+from analysis.qk_norm.spread import GAINS, KEPT, MODEL_GAIN, OWN_GAIN, RECALL
+from analysis.rows import Rows, chosen, values
+from analysis.sources import quantised
 from ttr_numerics.report import Cloud, Figure, Measured, Panel, Series, Theory
-from ttr_numerics.report.notation import number
+from ttr_numerics.report.notation import count, number, power
 
 __all__ = ["gain_answer", "gain_figure", "keys_answer", "keys_figure", "spread_answer", "spread_figure"]
 
@@ -16,15 +17,15 @@ AT = 0.5  # the spread of which the findings speak
 
 def spread_answer(rows: Rows) -> str:
     """What norms cost recall, and how much of it dividing the weights out would give back."""
-    own = chosen(rows, {"part": "spread", "task": RECALL})
+    own = chosen(rows, part="spread", task=RECALL)
     spread = min(values(own, "spread"), key=lambda x: abs(x - AT))
     words = []
     for gain in values(own, "gain"):
-        at = {row["reading"]: row["value"] for row in chosen(own, {"spread": spread, "gain": gain})}
+        at = {row["reading"]: row["value"] for row in chosen(own, spread=spread, gain=gain)}
         back = (at[SOFTMAX] - at[DIVIDED]) / (at[SOFTMAX] - at[QK_NORM])
         words.append(
             f"from {number(at[QK_NORM])} to {number(at[SOFTMAX])} at gain {gain:g}, of which dividing the weights out "
-            f"gives back {100 * back:.0f} %".replace("-", "−")
+            f"gives back {count(round(100 * back))} %"
         )
     return (
         f"A spread of {spread:g} in ln‖k‖ raises the recall error of softmax {', and '.join(words)}: the weights are "
@@ -35,7 +36,7 @@ def spread_answer(rows: Rows) -> str:
 
 def spread_figure(rows: Rows) -> Figure:
     """Recall and regression error against the spread of ln‖k‖, and what the weights amount to."""
-    own = chosen(rows, {"part": "spread"})
+    own = chosen(rows, part="spread")
     kinds = list(dict.fromkeys((row["task"], row["gain"]) for row in own))
     size = {task: next(row for row in own if row["task"] == task) for task in values(own, "task")}
     grids = "; ".join(f"{task}: n = {row['n']}, d = {row['d']}" for task, row in size.items())
@@ -60,40 +61,42 @@ def spread_figure(rows: Rows) -> Figure:
 
 def gain_answer(rows: Rows) -> str:
     """What gain unit keys need, one sentence."""
-    needed = chosen(rows, {"part": "needed"})
-    cells = chosen(rows, {"part": "gain"})
+    needed = chosen(rows, part="needed")
+    cells = chosen(rows, part="gain")
     mild = [row for row in cells if "attention" in row]
     broken = sum(row["violated"] for row in cells) + sum(row["violated"] for row in needed)
     worst = min(mild, key=lambda row: row["n"])
     return (
-        f"Unit keys at a gain of 1/√d recall nothing: of {worst['n']} keys none gives itself more than "
-        f"{100 * worst['attention']:.1f} % of its attention. All are recalled to {ERROR:g} from "
-        f"{number(min(row['value'] for row in needed))} to {number(max(row['value'] for row in needed))} of the gain "
-        f"ln(2(n-1)/ε)/Δ on, which always suffices ({broken} violations)."
+        f"Unit keys at a gain of 1/√d recall next to nothing: of {worst['n']} keys none gives itself more than "
+        f"{100 * worst['attention']:.1f} % of its attention, where equal shares are {100 / worst['n']:.1f} %. All are "
+        f"recalled to {ERROR:g} from {number(min(row['value'] for row in needed))} to "
+        f"{number(max(row['value'] for row in needed))} of the gain ln(2(n-1)/ε)/Δ on (means by n and d), which always "
+        f"suffices ({broken} violations)."
     )
 
 
 def gain_figure(rows: Rows) -> Figure:
     """Recall over gain, and the gain needed against the one that suffices."""
-    own = chosen(rows, {"part": "gain"})
-    d = own[0]["d"]
+    own = chosen(rows, part="gain")
+    needed = chosen(rows, part="needed")
+    d, draws = own[0]["d"], [*(row["trials"] for row in own), *(row["draws"] for row in needed)]
     return Figure(
         name="gain",
         finding=gain_answer(rows),
         caption=f"Left: mean squared recall error of unit keys and unit values against the gain β, d = {d}; the first "
         f"point is 1/√d. Right: the least gain with every pair within ε = {ERROR:g} of its value, against "
         "ln(2(n-1)/ε)/Δ, Δ = 1 - max k_i·k_j the smallest gap of all pairs.",
-        grid="3 to 32 draws a point, fewer for more keys; bisection in each draw.",
-        interval="One standard error over draws.",
+        grid=f"{min(draws)} to {max(draws)} draws a point, fewer for more keys; bisection in each draw.",
+        interval="Left: one standard error over draws. Right: none, means over draws.",
         theory="Dashed: 1 - 1/n, what equal attention leaves; and y = x, which by the bound "
         "2(n-1)exp(-βΔ) ≥ ‖o - v‖ no draw can exceed.",
-        panels=(_over_gain(own), _needed(chosen(rows, {"part": "needed"}))),
+        panels=(_over_gain(own), _needed(needed)),
     )
 
 
 def keys_answer(rows: Rows) -> str:
     """What stored keys lose and gain, one sentence; empty without them."""
-    own = chosen(rows, {"part": "keys"})
+    own = chosen(rows, part="keys")
     if not own:
         return ""
     spreads = [row["norm_spread"] for row in own]
@@ -105,24 +108,27 @@ def keys_answer(rows: Rows) -> str:
         f"gain 1/√d recall errs by {means[f'{SOFTMAX}, {MODEL_GAIN}']} as the keys came and "
         f"{means[f'{QK_NORM}, {MODEL_GAIN}']} with QK-norm, at the best gain of each "
         f"{means[f'{SOFTMAX}, {OWN_GAIN}']} and {means[f'{QK_NORM}, {OWN_GAIN}']}: with its gain free QK-norm is "
-        f"better in {better} heads, for {100 * taken:.0f} % of the keys have a larger inner product with another."
+        f"better in {better} heads, for {100 * taken:.0f} % of the keys as they came have a larger inner product with "
+        "another key, and a unit key has its largest with itself."
     )
 
 
 def keys_figure(rows: Rows) -> Figure | None:
     """Recall of stored keys by head; None without them."""
-    own = chosen(rows, {"part": "keys"})
+    own = chosen(rows, part="keys")
     if not own:
         return None
-    note = " SmolLM2's weights are 4-bit dequantised." if any("SmolLM2" in row["source"] for row in own) else ""
     return Figure(
         name="keys",
         finding=keys_answer(rows),
         caption="Σ‖o - v‖²/Σ‖v‖² where each key of a head asks for its own value, scaled to unit norm, against the "
         "standard deviation of the head's ln‖k‖: softmax as the keys came and of unit keys, at the gain 1/√d and at "
-        f"the best of a list of gains, a point a head. Errors below {LEAST:g} are drawn there.{note}",
-        grid="All tokens of every head; gains in steps of a factor two, from 1 to 4096 over the mean square norm.",
-        panels=tuple(_heads(chosen(own, {"source": source}), source) for source in values(own, "source")),
+        f"the best of a list of gains, a point a head. Errors below {power(LEAST)} are drawn there.{quantised(own)}",
+        grid=f"All tokens of every head; gains in steps of a factor two, from {GAINS[0]:g} to {GAINS[-1]:g} over the "
+        "mean square norm.",
+        interval="None: a point a head.",
+        theory="None: keys that are not isotropic have no law here.",
+        panels=tuple(_heads(chosen(own, source=source), source) for source in values(own, "source")),
     )
 
 
@@ -133,7 +139,7 @@ def _columns() -> list[str]:
 def _errors(own: Rows, task: str, gain: float) -> Panel:
     series: list[Series] = []
     for name in DRAWN:
-        line = sorted(chosen(own, {"task": task, "gain": gain, "reading": name}), key=lambda row: row["spread"])
+        line = sorted(chosen(own, task=task, gain=gain, reading=name), key=lambda row: row["spread"])
         x, y, low, high = ([row[field] for row in line] for field in ("spread", "value", "low", "high"))
         series.append(Measured(name, x, y, low, high))
     title = f"{task[0].upper()}{task[1:]}, gain {gain:g}"
@@ -142,19 +148,19 @@ def _errors(own: Rows, task: str, gain: float) -> Panel:
 
 def _weights(own: Rows) -> Panel:
     series: list[Series] = []
-    for gain in values(chosen(own, {"task": RECALL}), "gain"):
-        line = chosen(own, {"task": RECALL, "gain": gain, "reading": SOFTMAX})
+    for gain in values(chosen(own, task=RECALL), "gain"):
+        line = chosen(own, task=RECALL, gain=gain, reading=SOFTMAX)
         line.sort(key=lambda row: row["spread"])
         x = [row["spread"] for row in line]
-        series.append(Measured(f"sample size, gain {gain:g}", x, [row["size"] for row in line]))
-        series.append(Measured(f"longest tenth, gain {gain:g}", x, [row["captured"] for row in line]))
+        series.append(Measured(f"sample size, gain {gain:g}", x, [row["size"] for row in line], layer=SOFTMAX))
+        series.append(Measured(f"longest tenth, gain {gain:g}", x, [row["captured"] for row in line], layer=SOFTMAX))
     return Panel("What the weights amount to", "spread of ln‖k‖", "share", tuple(series), y_range=(0.0, 1.05))
 
 
 def _over_gain(own: Rows) -> Panel:
     series: list[Series] = []
     for n in values(own, "n"):
-        line = sorted(chosen(own, {"n": n}), key=lambda row: row["gain"])
+        line = sorted(chosen(own, n=n), key=lambda row: row["gain"])
         line = [row for row in line if row["value"] > 1e-12]
         x, y, low, high = ([row[field] for row in line] for field in ("gain", "value", "low", "high"))
         series.append(Measured(f"n = {n}", x, y, low, high, layer=QK_NORM))
@@ -165,7 +171,7 @@ def _over_gain(own: Rows) -> Panel:
 def _needed(needed: Rows) -> Panel:
     series: list[Series] = []
     for d in values(needed, "d"):
-        line = sorted(chosen(needed, {"d": d}), key=lambda row: row["n"])
+        line = sorted(chosen(needed, d=d), key=lambda row: row["n"])
         x, y = ([row[field] for row in line] for field in ("sufficient", "needed"))
         series.append(Measured(f"d = {d}", x, y, layer=QK_NORM))
     ends = [min(row["needed"] for row in needed), max(row["sufficient"] for row in needed)]

@@ -43,7 +43,8 @@ def _answer(rows: Rows, real: list[str]) -> str:
     left = {layer: _words(row) for layer, row in at.items()}
     off = max(row["largest"] for row in by_metric(rows, DISTANCE) if row["layer"] in (MESA, SOFTMAX))
     return (
-        f"On {n} tokens of {source} least squares leaves {left[LS]} of the squared values unexplained; linear "
+        f"On {n} tokens of {source}, mean and standard error over heads, least squares leaves {left[LS]} of the "
+        f"squared values unexplained; linear "
         f"attention at its best scale {left[LA_SCALED]}, gated linear attention {left[GLA_SCALED]}, the delta rule "
         f"{left[DELTA]} ({left[DELTA_BEST]} with its best constant step): they never undo the correlation of the keys, "
         f"or not in one pass. The Mesa layer ({left[MESA]}) and softmax attention ({left[SOFTMAX]}) are their "

@@ -21,6 +21,7 @@ from analysis.recall_error.readings import (
     SOFTMAX,
 )
 from analysis.recall_error.rows import Rows, by_metric, line, recall, row_of
+from analysis.sources import quantised
 from ttr_numerics.measure import bounds
 from ttr_numerics.report import Figure, Panel, Series, Theory
 from ttr_numerics.report.notation import number
@@ -52,8 +53,8 @@ def random_figure(rows: Rows) -> Figure:
         grid=f"n/d from {loads[0]:g} to {loads[-1]:g}, d = {d}; {trials} draws a point.",
         interval="Mean and one standard error over draws (mostly smaller than the markers).",
         theory="Dashed: (n-1)/d, (n-1)/(n-1+d), the age sum for the gate, the delta rule's second-moment recursion, "
-        "and "
-        "1-d/n; all exact for isotropic unit keys and independent unit values.",
+        "and 1-d/n: exact means for isotropic unit keys and independent unit values, (n-1)/(n-1+d) for one scale of "
+        "all draws, below which a scale fitted to each draw can fall.",
         panels=tuple(
             Panel(
                 title,
@@ -87,13 +88,11 @@ def real_figure(rows: Rows, real: list[str]) -> Figure:
     return Figure(
         name="real",
         finding=f"On {source}, {n} pairs, least squares leaves {least:.2f} where random pairs would leave "
-        f"{bounds.least_squares_floor(n, d):.2f}: what it leaves less is told from the keys. Linear attention without "
-        f"an "
-        f"output scale is off by {number(raw)} times the values, where random keys would make it "
-        f"{bounds.linear_attention_error(n, d):.2g}: what it is off more comes from keys that point the same way.",
-        caption="Squared recall error relative to the values against load: the first n stored tokens. SmolLM2's "
-        "weights "
-        "are 4-bit dequantised. Linear attention is shown with its best output scale for each head.",
+        f"{bounds.least_squares_floor(n, d):.2f} of the squared values: these values depend on their keys. Linear "
+        f"attention without an output scale errs by {number(raw)} times the squared values, where random keys would "
+        f"make it {number(bounds.linear_attention_error(n, d))}: keys that point the same way add up.",
+        caption="Squared recall error relative to the values against load: the first n stored tokens. Linear "
+        f"attention is shown with its best output scale for each head.{quantised(rows)}",
         grid=f"Up to {max(row['n'] for row in rows if row['source'] in real)} tokens; heads: {heads}.",
         interval="Mean and one standard error over heads.",
         panels=tuple(
@@ -122,13 +121,12 @@ def distance_figure(rows: Rows, sources: list[str]) -> Figure:
         panels.append((layer, lines, True))
     return Figure(
         name="distance",
-        finding="Two layers are their regression, the rest approach it: the Mesa layer and softmax attention stay "
+        finding="Two layers are their regression, the others are not: the Mesa layer and softmax attention stay "
         f"within {number(max(exactly))} of the exact ridge and kernel solutions, which is rounding; no other layer "
         f"comes closer to its own than {number(min(others))}.",
         caption="Squared distance of the outputs from the exact solution of the layer's own problem, relative to the "
-        "squared values. Targets: least squares for linear attention "
-        "and the delta rule, least squares weighted by the gate for gated layers, ridge 0.25, and the Gaussian "
-        "smoother of bandwidth d^(-1/4). SmolLM2's weights are 4-bit dequantised.",
+        "squared values. Targets: least squares for linear attention and the delta rule, least squares weighted by the "
+        f"gate for gated layers, ridge 0.25, and the Gaussian smoother of bandwidth d^(-1/4).{quantised(rows)}",
         grid=f"n/d as in the figures above; {', '.join(sources)}.",
         interval="Mean and one standard error over draws or heads.",
         panels=tuple(

@@ -37,6 +37,14 @@ LA, LA_SCALED = "linear attention", "linear attention, scaled"
 GLA, GLA_SCALED = "gated linear attention", "gated linear att., scaled"
 DELTA, DELTA_BEST, GATED_DELTA = "delta rule, β = 1", "delta rule, best β", "gated delta rule, β = 1"
 MESA, KALMA, SOFTMAX, LS = "mesa, ridge 0.25", "ridge 0.02‖K'K‖", "softmax, logits √d cos", "least squares"
+
+
+@cache
+def _best_delta_error(n: int, d: int) -> float:
+    """The mean over ages with the best constant step, which is searched for."""
+    return bounds.delta_rule_mean_error(n, d, bounds.best_constant_step(n, d))
+
+
 FORMULA_NAME = {LA: "(n-1)/d", LA_SCALED: "(n-1)/(n-1+d)", GLA: "age sum", LS: "1-d/n"}
 FORMULA_NAME |= {DELTA: "recursion, β = 1", DELTA_BEST: "recursion, best β", GATED_DELTA: "recursion, gated"}
 FORMULA: dict[str, Callable[[int, int], float]] = {
@@ -44,16 +52,10 @@ FORMULA: dict[str, Callable[[int, int], float]] = {
     LA_SCALED: bounds.linear_attention_scaled_error,
     GLA: lambda n, d: bounds.gated_linear_attention_error(n, d, DECAY),
     DELTA: lambda n, d: float(np.mean(bounds.delta_rule_errors(n, d, 1.0))),
-    DELTA_BEST: lambda n, d: _best_delta_error(n, d),
+    DELTA_BEST: _best_delta_error,
     GATED_DELTA: lambda n, d: float(np.mean(bounds.delta_rule_errors(n, d, 1.0, DECAY))),
     LS: bounds.least_squares_floor,
 }
-
-
-@cache
-def _best_delta_error(n: int, d: int) -> float:
-    """The mean over ages with the best constant step, which is searched for."""
-    return float(np.mean(bounds.delta_rule_errors(n, d, bounds.best_constant_step(n, d))))
 
 
 class Reading(NamedTuple):

@@ -2,14 +2,14 @@
 
 from scipy import stats
 
+from analysis.chance import BEYOND, expected_beyond
 from analysis.recall_error.measured import DIMENSION, LOADS, RANDOM
 from analysis.recall_error.readings import DELTA, DELTA_BEST, FORMULA, KALMA, LA, LA_SCALED, LS, MESA
 from analysis.recall_error.rows import Rows, error_of, recall
+from analysis.sources import quantised
 from ttr_numerics.report import Table
 
 __all__ = ["REFERENCE", "real_table", "reference_table"]
-
-LIMIT = 3.0  # standard errors
 
 # Values computed beforehand by an independent program for the same experiment (d = 64), to three digits.
 REFERENCE = {
@@ -44,7 +44,7 @@ def real_table(rows: Rows, real: list[str]) -> Table:
             for row in recall(rows, source)
             if row["n"] == most[source]
         ],
-        "Keys scaled to unit norm. SmolLM2's weights are 4-bit dequantised.",
+        f"Keys scaled to unit norm.{quantised(rows)}",
     )
 
 
@@ -67,15 +67,13 @@ def reference_table(rows: Rows) -> Table:
     limit = float(stats.t.ppf(1 - 0.005 / max(len(cells), 1), trials - 1))
     outside = [f"{cell[0]} at {cell[1]:g}" for cell in cells if cell[-1] > limit]
     verdict = f"Outside: {', '.join(outside)}." if outside else "No cell lies outside."
-    near = sum(cell[-1] <= LIMIT for cell in cells)
-    chance = 2 * float(stats.t.sf(LIMIT, trials - 1)) * len(cells)
+    near = sum(cell[-1] <= BEYOND for cell in cells)
+    chance = expected_beyond([trials] * len(cells))
     return Table(
         f"Random unit keys, d = {DIMENSION}: measured against an independent computation and against theory",
         ("layer", "n/d", "measured", "standard error", "theory", "reference", "standard errors beyond rounding"),
         cells,
-        f"{trials} draws; {near} of {len(cells)} cells lie within {LIMIT:g} standard errors of the reference (by "
-        f"chance "
-        f"{chance:.1f} would not). The last column is the distance to the reference, less its rounding, in standard "
-        f"errors; "
-        f"{limit:.1f} is the limit for a false alarm in 1 % of such tables (Bonferroni). {verdict}",
+        f"{trials} draws; {near} of {len(cells)} cells lie within {BEYOND:g} standard errors of the reference (by "
+        f"chance {chance:.1f} would not). The last column is the distance to the reference, less its rounding, in "
+        f"standard errors; {limit:.1f} is the limit for a false alarm in 1 % of such tables (Bonferroni). {verdict}",
     )

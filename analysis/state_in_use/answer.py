@@ -4,6 +4,7 @@ from scipy import stats
 
 from analysis.state_in_use.fit_figure import fit_figure
 from analysis.state_in_use.fitting import LEAST, RIDGE
+from analysis.state_in_use.memories import ATTENTION
 from analysis.state_in_use.rows import Rows, only, part
 from analysis.state_in_use.state_figures import RANDOM, profile_figure, recall_figure, sweep_figure
 from analysis.state_in_use.tables import bound_table, check_table, fit_table, read_out_table
@@ -42,6 +43,7 @@ def _answer(rows: Rows) -> str:
     d = outs[0]["d_k"]
     n = max(row["pairs"] for row in outs if row["pairs"] <= 4 * d)
     at = [row for row in only(outs, pairs=n) if row["size"] == d]
+    matrix = [row for row in only(outs, pairs=n) if row["layer"] not in ATTENTION]
     recalled = [row["recalled"] * n for row in at]
     fits = part(rows, "fit")
     noise = max(row["noise"] for row in fits)
@@ -50,10 +52,10 @@ def _answer(rows: Rows) -> str:
     everything = [row for row in only(part(rows, "read-out"), source=RANDOM, pairs=n) if row["size"] == d]
     order = stats.spearmanr([r["entropic"] for r in everything], [r["recalled"] for r in everything]).statistic
     return (
-        f"All of it: every layer with a matrix state fills its {d} numbers, and no operator or read-out breaks its "
-        f"bound "
-        f"({above} violations). But {len(at)} memories of that same rank bring back between {min(recalled):.0f} and "
-        f"{max(recalled):.0f} of {n} pairs by argmax: the rank bounds exact recall (what is left is at least 1 - "
+        f"All of it: of {len(matrix)} read-outs of {n} pairs by layers with a matrix state, d = {d}, {len(at)} have "
+        f"the full rank {d}, and no operator or read-out breaks its bound ({above} violations). But of that same rank "
+        f"they bring back between {min(recalled):.0f} and {max(recalled):.0f} of {n} pairs by argmax: the rank bounds "
+        f"exact recall (what is left is at least 1 - "
         f"rank/n) "
         f"and says nothing of argmax recall, which the entropic size orders better (Spearman {order:.2f} over "
         f"{len(everything)} memories of rank {d}, all gates). Recall and generalisation part where the state is just "

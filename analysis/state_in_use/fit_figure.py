@@ -42,10 +42,8 @@ def fit_figure(rows: Rows) -> Figure:
         finding=f"Stored pairs and unseen queries part where the state is just full: noise as strong as the signal, n "
         f"= d = "
         f"{d} pairs, median errors stored and unseen, best at storing first: {words}. Least norm's peak there is the "
-        f"double "
-        f"descent, its mean infinite. Softmax stores and does not learn: after {most} pairs it answers unseen queries "
-        f"with "
-        f"{late[SOFTMAX, 'unseen']:.2f}, ridge with {late[RIDGE, 'unseen']:.2f}.",
+        f"double descent, its mean infinite. After {most} pairs softmax, at this temperature, answers unseen queries "
+        f"with {late[SOFTMAX, 'unseen']:.2f}, ridge with {late[RIDGE, 'unseen']:.2f}.",
         caption="v = kS + noise, standard normal keys; error at the stored pairs relative to their values (noise "
         "included) "
         "and at unseen keys relative to the signal. Linear attention at the best scale, ridge at the best λ, the delta "

@@ -1,5 +1,6 @@
 """Figures of the state: its size along the sequence, and what size says of recall."""
 
+from analysis.sources import quantised
 from analysis.state_in_use.memories import ATTENTION
 from analysis.state_in_use.rows import Row, Rows, line, only, part, sources
 from ttr_numerics.report import Cloud, Figure, Panel, Series, Theory
@@ -27,7 +28,6 @@ GROUPS = {
 }
 RANDOM = "isotropic random keys"
 SIZE = "entropic state size"
-WEIGHTS = "SmolLM2's weights are 4-bit dequantised."
 
 
 def profile_figure(rows: Rows) -> Figure:
@@ -45,16 +45,15 @@ def profile_figure(rows: Rows) -> Figure:
     d, T = middle[SHOWN[0]]["d_k"], middle[SHOWN[0]]["tokens"]
     return Figure(
         name="profile",
-        finding=f"Layers with a matrix state use all of it, d = {d} numbers, as soon as there are d tokens on either "
-        f"side; "
-        f"β = 1 erases a direction at every token and keeps {middle['delta rule, β = 1']['size']:.0f}. Attention has a "
-        f"state that grows with the sequence. By entropy, halfway through {T} random tokens: {used}. The bounds "
-        f"min(d, i, T-i) and min(i, T-i) are passed in {above} of {checked} operators.",
+        finding=f"Layers with a matrix state use all its d = {d} directions as soon as there are d tokens on either "
+        f"side; β = 1 erases a direction at every token and keeps {middle['delta rule, β = 1']['size']:.0f}. "
+        f"Attention has a state that grows with the sequence. By entropy, halfway through {T} random tokens: {used}. "
+        f"The bounds min(d, i, T-i) and min(i, T-i) are passed in {above} of {checked} operators.",
         caption="Rank and entropic rank of A[i:, :i], A the layer's outputs for v = I: what outputs from token i on "
         "know of "
         f"the values before i. Unit keys and queries; attention with logits √d cos; gates and window of {memory} "
         f"tokens. "
-        f"Stored keys with the model's own queries. {WEIGHTS}",
+        f"Stored keys with the model's own queries.{quantised(own)}",
         panels=tuple(panels),
         grid=f"T = {T}, d = {d}, {middle[SHOWN[0]]['heads']} draws; stored keys: at most 256 tokens, all heads.",
         interval="Mean and one standard error over draws or heads.",
@@ -125,14 +124,14 @@ def recall_figure(rows: Rows) -> Figure:
         finding=f"The state's size bounds exact recall and does not decide argmax recall: of {n} pairs in memories "
         f"whose "
         f"rank is {d} in every case, {low['layer']} brings back {low['recalled'] * n:.0f} and {high['layer']} "
-        f"{high['recalled'] * n:.0f}, more than its {d} numbers; their entropic sizes are {low['entropic']:.1f} and "
+        f"{high['recalled'] * n:.0f}; their entropic sizes are {low['entropic']:.1f} and "
         f"{high['entropic']:.1f}. What is left of the values is never less than 1 - rank/n ({below} of {checked} "
         f"below).",
         caption="H (n, n): the memory of n pairs read at its own keys, for v = I. Entropic rank of H; mean squared "
         "error "
         "over independent unit-variance values, ‖H - I‖²/n; pairs whose own value is the nearest of n random unit "
-        f"values. Gates and window of 64 tokens where there are any. The scale cuts linear attention's error. "
-        f"{WEIGHTS}",
+        f"values. Gates and window of 64 tokens where there are any. The scale cuts linear attention's error."
+        f"{quantised(own)}",
         panels=tuple(panels),
         grid=f"d = {d}, {plain[0]['heads']} draws a point; the clouds add memories of 8 to 256 tokens and cond(Σ) to "
         f"1e6.",

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from scipy import stats
 
+from analysis.sources import quantised
 from analysis.state_in_use.fit_figure import closed_form
 from analysis.state_in_use.fitting import DELTA, FITTED, LEAST, LINEAR, RIDGE
 from analysis.state_in_use.memories import ATTENTION
@@ -14,7 +15,6 @@ __all__ = ["bound_table", "check_table", "fit_table", "read_out_table"]
 
 LIMIT = 3.0  # standard errors
 CLOSE = 8  # |n - d| below which least norm's error has hardly a variance
-WEIGHTS = "SmolLM2's weights are 4-bit dequantised."
 
 
 def read_out_table(rows: Rows) -> Table:
@@ -53,7 +53,7 @@ def read_out_table(rows: Rows) -> Table:
         lines,
         "H is what the memory gives back for v = I; pairs recalled by argmax among as many random unit values. Gates "
         "and "
-        f"window of 64 tokens. Means over heads or draws. {WEIGHTS}",
+        f"window of 64 tokens. Means over heads or draws.{quantised(own)}",
     )
 
 
@@ -124,7 +124,8 @@ def check_table(rows: Rows) -> Table:
         "Closed forms of the error at unseen queries",
         ("formula", "status", "means", "beyond 3 standard errors", "expected by chance", "largest, standard errors"),
         lines,
-        f"Least norm where |n - d| ≥ {CLOSE}: closer its error has hardly a variance. Without noise errors below 0.001 "
+        f"Least norm where |n - d| ≥ {CLOSE}: closer its error has hardly a variance, and next to it draws with a long "
+        "right tail put a mean further below than Student's t allows. Without noise errors below 0.001 "
         "are made of rare draws and left out. The formula for ridge is a limit: at d = 32 it is off by some parts in a "
         "hundred, which many draws see.",
     )

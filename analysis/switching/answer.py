@@ -1,8 +1,9 @@
 """The page of the switching study."""
 
-from analysis.drift.found import Rows, own
+from analysis.drift.found import Rows, on_the_edge, own
 from analysis.switching import figures, tables
-from analysis.switching.methods import LOCAL, MESA, SOFTMAX
+from analysis.switching.methods import LOCAL, MESA, METHODS, SOFTMAX
+from analysis.switching.rate_figure import rate_figure
 from ttr_numerics.report import Section
 
 __all__ = ["render"]
@@ -15,7 +16,7 @@ def render(rows: Rows) -> Section:
         figures.position_figure(rows) if own(rows, part="switching", kind="position") else None,
         figures.length_figure(rows) if own(rows, part="switching", kind="summary", d=8) else None,
         figures.advantage_figure(rows) if _dimensions(rows) > 2 else None,
-        figures.rate_figure(rows) if _sizes(rows) > 2 else None,
+        rate_figure(rows) if _sizes(rows) > 2 else None,
     ]
     listed = [
         tables.claims_table(rows) if switched and _dimensions(rows) > 2 else None,
@@ -42,11 +43,16 @@ def render(rows: Rows) -> Section:
             "no "
             "map is continuous across regions.",
             "Parameters are tuned for the mean over all positions, the first segment among them, on one sequence.",
+            "Layers take the best of a grid, which may end before their best; " + _edges(rows) + ".",
             "No projection is learned: queries and keys are the regressors.",
             "The local quadratic fit is measured at d = 4 only.",
             "Rates: one function, noise and uniform keys, n up to 2048; bandwidths are chosen with the truth in hand.",
         ),
     )
+
+
+def _edges(rows: Rows) -> str:
+    return on_the_edge([(row["layer"], row["chosen"]) for row in rows if "chosen" in row], METHODS)
 
 
 def _dimensions(rows: Rows) -> int:

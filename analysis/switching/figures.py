@@ -1,19 +1,16 @@
-"""The figures of the switching study, from stored rows."""
-
-from collections.abc import Callable
-from typing import Any
+"""Figures of the switching study: error by position, by length of a segment, and the advantage of local fits."""
 
 import numpy as np
 
 from analysis.drift.found import Rows, own, values
-from analysis.switching import methods, rates
+from analysis.switching import methods
+from analysis.switching.drawing import count, measured
 from analysis.switching.measured import CHANNELS, NOISE, READINGS
-from ttr_numerics.measure import bounds
 from ttr_numerics.measure.fits import power_law
 from ttr_numerics.measure.intervals import Interval
-from ttr_numerics.report import Figure, Measured, Panel, Series, Theory
+from ttr_numerics.report import Figure, Panel
 
-__all__ = ["advantage_exponent", "advantage_figure", "length_figure", "position_figure", "rate_exponent", "rate_figure"]
+__all__ = ["TITLES", "advantage_exponent", "advantage_figure", "length_figure", "position_figure"]
 
 TITLES = dict(
     zip(
@@ -22,7 +19,7 @@ TITLES = dict(
         strict=True,
     )
 )
-INTERVAL = "95 %, Student's t over sequences"
+INTERVAL = "95 %, Student's t over sequences."
 
 
 def position_figure(rows: Rows) -> Figure:
@@ -39,7 +36,7 @@ def position_figure(rows: Rows) -> Figure:
             "position in the segment, tokens",
             "squared error (target 1)",
             tuple(
-                _measured(layer, own(found, reading=reading, which=which, layer=layer), "position")
+                measured(layer, own(found, reading=reading, which=which, layer=layer), "position")
                 for layer in values(found, "layer")
             ),
             x_log=True,
@@ -54,7 +51,7 @@ def position_figure(rows: Rows) -> Figure:
         caption="Squared error of the guess of the next value, before it is seen, against the position in its segment "
         "(means over positions 2^j to 2^(j+1) - 1); keys of unit norm, d = 8, each layer with the parameters and the "
         "output scale that did best, over all positions, on another sequence.",
-        grid=f"three readings of switching; segments of {segment} tokens, {_count(found)} sequences of 1024 tokens, "
+        grid=f"three readings of switching; segments of {segment} tokens, {count(found)} sequences of 1024 tokens, "
         f"{CHANNELS} maps each, noise {NOISE:g}",
         interval=INTERVAL,
     )
@@ -89,7 +86,7 @@ def length_figure(rows: Rows) -> Figure:
             "segment length S, tokens",
             "squared error, later segments",
             tuple(
-                _measured(layer, own(found, reading=reading, layer=layer), "segment", "later")
+                measured(layer, own(found, reading=reading, layer=layer), "segment", "later")
                 for layer in values(found, "layer")
             ),
             x_log=True,
@@ -112,7 +109,7 @@ def length_figure(rows: Rows) -> Figure:
         caption="Mean squared error over all positions of the second and later segments, against the length of "
         "segments "
         "(regions, shuffled: of the number of tokens from each of 1024/S regions); d = 8.",
-        grid=f"three readings; S {', '.join(map(str, values(found, 'segment')))}; {_count(found)} sequences",
+        grid=f"three readings; S {', '.join(map(str, values(found, 'segment')))}; {count(found)} sequences",
         interval=INTERVAL,
     )
 
@@ -126,7 +123,7 @@ def advantage_figure(rows: Rows) -> Figure:
             "dimension d",
             "ratio of squared errors",
             tuple(
-                _measured(TITLES[reading], own(found, reading=reading, layer=layer), "d", "over_local", layer)
+                measured(TITLES[reading], own(found, reading=reading, layer=layer), "d", "over_local", layer)
                 for reading in values(found, "reading")
             ),
             x_log=True,
@@ -138,15 +135,15 @@ def advantage_figure(rows: Rows) -> Figure:
     words = []
     for reading in values(found, "reading"):
         exponent = advantage_exponent(rows, reading)
-        words.append(f"{TITLES[reading]}: like d^{exponent.value:.2f} [{exponent.low:.2f}, {exponent.high:.2f}]")
+        words.append(f"{TITLES[reading]}: d^{exponent.value:.2f} [{exponent.low:.2f}, {exponent.high:.2f}]")
     return Figure(
         name="advantage",
         panels=tuple(panels),
-        finding=f"Softmax's error over the local linear fit's grows with d as follows. {'; '.join(words)}.",
+        finding=f"Softmax's error over the local linear fit's, fitted as a power of d: {'; '.join(words)}.",
         caption="Squared error in later segments over the local linear fit's on the same sequences (geometric mean), "
         "against d; segments of 256 tokens. 1 is no advantage.",
-        grid=f"d {', '.join(map(str, sorted(values(found, 'd'))))}; three readings; {_count(found)} sequences",
-        interval="95 %, Student's t on logarithms, paired by sequence",
+        grid=f"d {', '.join(map(str, sorted(values(found, 'd'))))}; three readings; {count(found)} sequences",
+        interval="95 %, Student's t on logarithms, paired by sequence; of the exponents, least squares in logarithms.",
     )
 
 
@@ -154,68 +151,3 @@ def advantage_exponent(rows: Rows, reading: str) -> Interval:
     """p in (softmax's error)/(local linear's) ~ d^p, later segments of 256."""
     found = own(rows, part="switching", kind="summary", segment=256, reading=reading, layer=methods.SOFTMAX)
     return power_law(*(np.array([row[name] for row in found], dtype=float) for name in ("d", "over_local"))).exponent
-
-
-STATED: dict[str, Callable[[int], float]] = {
-    rates.SMOOTHER: bounds.kernel_smoother_exponent,
-    rates.LINEAR: bounds.local_linear_exponent,
-    rates.GLOBAL: lambda d: 0.0,
-}
-
-
-def rate_figure(rows: Rows) -> Figure:
-    """Error against the number of keys, one panel a dimension."""
-    found = own(rows, part="rates")
-    panels = []
-    for d in values(found, "d"):
-        lines: list[Series] = []
-        for layer in values(found, "layer"):
-            mine = own(found, d=d, layer=layer)
-            lines.append(_measured(layer, mine, "n"))
-            n, error = (np.array([row[name] for row in mine], dtype=float) for name in ("n", "value"))
-            slope = STATED[layer](d)
-            level = float(np.exp(np.mean(np.log(error) + slope * np.log(n))))
-            lines.append(
-                Theory(f"n^-{slope:.2f}" if slope else "constant", n.tolist(), (level * n**-slope).tolist(), of=layer)
-            )
-        panels.append(Panel(f"d = {d}", "keys n", "mean squared error", tuple(lines), x_log=True, y_log=True))
-    agree = [
-        STATED[layer](d) >= rate_exponent(rows, d, layer).low and STATED[layer](d) <= rate_exponent(rows, d, layer).high
-        for d in values(found, "d")
-        for layer in (rates.SMOOTHER, rates.LINEAR)
-    ]
-    last = own(found, layer=rates.GLOBAL)[-1]
-    return Figure(
-        name="rates",
-        panels=tuple(panels),
-        finding=f"The fitted exponents agree with the stated ones in {sum(agree)} of {len(agree)} cases (the table has "
-        f"them); the global linear fit stays at {last['value']:.3f}, its misfit 4/45 = {4 / 45:.3f}.",
-        caption="Mean squared error at uniform queries for a quadratic function on [-1, 1]^d whose gradient does not "
-        "vanish at the boundary, values with noise of variance 0.25, bandwidth at its best for each n and d.",
-        grid=f"d {', '.join(map(str, values(found, 'd')))}; n {', '.join(map(str, values(found, 'n')))}; "
-        f"{_count(found)} draws, {rates.QUERIES} queries each, {len(rates.BANDWIDTHS)} bandwidths",
-        interval="95 %, Student's t over draws",
-        theory="slopes -3/(d+3) and -4/(d+4), anchored at the mean of the measured points: proved as n → ∞, and here n "
-        "is at most 2048; the global fit's constant",
-    )
-
-
-def rate_exponent(rows: Rows, d: int, layer: str) -> Interval:
-    """r in (error) ~ n^-r, least squares in logarithms."""
-    mine = own(rows, part="rates", d=d, layer=layer)
-    fitted = power_law(*(np.array([row[name] for row in mine], dtype=float) for name in ("n", "value"))).exponent
-    return Interval(-fitted.value, -fitted.high, -fitted.low, fitted.trials)
-
-
-def _measured(label: str, rows: Rows, x: str, y: str = "value", layer: str = "") -> Measured:
-    low, high = ("low", "high") if y == "value" else (f"{y}_low", f"{y}_high")
-    rows = sorted(rows, key=lambda row: row[x])
-    columns: list[list[Any]] = [[row[name] for row in rows] for name in (x, y, low, high)]
-    # A logarithmic axis ends at the smallest mean: an interval that reaches 0 is drawn down to a tenth of its mean.
-    columns[2] = [max(end, mean / 10) for mean, end in zip(columns[1], columns[2], strict=True)]
-    return Measured(label, *columns, layer=layer)
-
-
-def _count(rows: Rows) -> str:
-    trials = sorted({row["trials"] for row in rows})
-    return f"{trials[0]}" if len(trials) == 1 else f"{trials[0]} to {trials[-1]}"

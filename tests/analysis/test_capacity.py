@@ -14,6 +14,7 @@ from analysis.capacity.notions import (
     ALL,
     ARGMAX,
     CLOSE,
+    DENSE,
     EXACT,
     KEYS,
     LEAST,
@@ -40,6 +41,8 @@ def small(cell: dict[str, Any]) -> bool:
         return n in (16, 64) and cell["keys"] != "minilm_layer0"
     if d == 32:
         return cell["part"] == MATRIX and cell["layer"] in (LINEAR, LEAST) and n <= 200
+    if cell["part"] == DENSE:
+        return d == 16 and cell["degree"] <= 2
     return n <= 300 and d in (4, 8, 16, 20)
 
 

@@ -79,9 +79,11 @@ def test_keys_of_a_users_file_make_a_page_too(rows, few_trials, tmp_path):
     assert render([row for row in rows if "keys" not in row] + short).figures
 
 
-def test_every_figure_with_captured_keys_says_that_the_weights_are_4_bit(rows):
-    named = {figure.name: figure.caption for figure in render(rows).figures}
-    assert all("4-bit" in named[name] for name in ("spectrum", "law", "rotary"))
+def test_figures_of_quantised_keys_say_so_and_no_others(rows):
+    small = [row | {"source": "SmolLM2 layer 15 (4-bit weights)"} if "keys" in row else row for row in rows]
+    for said, given in ((False, rows), (True, small)):
+        captions = {figure.name: figure.caption for figure in render(given).figures}
+        assert [("4-bit" in captions[name]) for name in ("spectrum", "law")] == [said] * 2
 
 
 def test_the_identity_holds_on_every_head_of_the_shipped_keys():

@@ -1,5 +1,7 @@
 """Associative recall without training: parts are parts of the whole, the page says faults, ids are lists of bigrams."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,8 @@ from ttr_numerics.layers import chunked
 from ttr_numerics.measure import ranks
 from ttr_numerics.report import Study, read_study, render_html, render_markdown, write_study
 
-SMALL = {"d": (16,), "length": (64, 256), "pairs": (4, 8), "assignments": (1, 4), "between": (0, 4)}
+# 18 channels and 9 pairs are of no grid: these values go into every one.
+SMALL = {"d": (18,), "length": (64, 256), "pairs": (4, 9), "assignments": (1, 4), "between": (0, 4)}
 
 
 def rows_of(study):
@@ -36,7 +39,7 @@ def small_rows(small):
 
 
 def test_a_part_of_the_grid_gives_the_same_rows(small, small_rows):
-    part = rows_of(small.restricted({"pairs": (8,), "between": (4,)}))
+    part = rows_of(small.restricted({"pairs": (9,), "between": (4,), "length": (64,)}))
     assert 0 < len(part) < len(small_rows)
     assert [row for row in part if row not in small_rows] == []
 
@@ -49,8 +52,8 @@ def test_small_grid_renders_from_stored_rows(small_rows, tmp_path):
     assert render_markdown(section, again) == render_markdown(render(study.rows), study)
     assert "nan" not in render_markdown(section, again).lower().split()
     assert [figure.name for figure in section.figures] == ["load", "list", "latest", "passes", "own-keys"]
-    page = render_html([(section, again)], "title", "lead")
-    assert page.count("<svg") == sum(len(figure.panels) for figure in section.figures)
+    last = replace(section, figures=section.figures[-1:])
+    assert render_html([(last, again)], "title", "lead").count("<svg") == len(last.figures[0].panels)
 
 
 @pytest.mark.parametrize("part", ["sizes", "load", "list", "reassigned", "passes", "kaczmarz", "stored"])
@@ -114,10 +117,12 @@ def test_random_filler_does_change_it(small_rows):
     wanted = {"part": "sizes", "layer": memories.LINEAR, "convolution": "keys shifted"}
     linear = where(small_rows, **wanted)
     at = {(row["filler"], row["d"], row["pairs"], row["length"]): row["value"] for row in linear}
-    assert at["random", 16, 4, 256] < at["neutral", 16, 4, 256]
+    assert at["random", 18, 4, 256] < at["neutral", 18, 4, 256]
 
 
-def test_the_reference_values_of_repeated_passes_come_out_within_three_standard_errors():
+def test_the_reference_values_of_repeated_passes_come_out_within_three_standard_errors(monkeypatch):
+    asked = {layer: passes.WRITTEN[layer] for layer in (memories.LINEAR, memories.GATED, memories.DELTA)}
+    monkeypatch.setattr(passes, "WRITTEN", asked)
     found = repetition.standard_errors(rows_where(part="passes", pairs=32))
     assert len(found) == passes.PASSES
     assert max(off for *_, off in found) <= 3

@@ -1,6 +1,7 @@
 """Trained associative recall: one cell, one row to the bit; what cannot recall is at chance; the page is its rows."""
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -33,8 +34,8 @@ def test_a_cell_has_one_row_to_the_bit_whatever_ran_before(layer):
     of = cell(layer, task=cells.REASSIGNED, d=4)
     torch.manual_seed(5)
     threads = torch.get_num_threads()
-    first, other = trained(of, 20, 10), trained(cell(layer, d=4), 6, 3)
-    assert first == trained(of, 20, 10) != other
+    first, other = trained(of, 8, 4), trained(cell(layer, d=4), 4, 2)
+    assert first == trained(of, 8, 4) != other
     assert torch.get_num_threads() == threads
     assert not torch.are_deterministic_algorithms_enabled()
 
@@ -110,8 +111,8 @@ def test_whatever_is_stored_renders_the_same_from_the_file(part, tmp_path):
     section = render(again.rows)
     assert render_markdown(section, again) == render_markdown(render(study.rows), study)
     assert "nan" not in render_markdown(section, again).lower().split()
-    page = render_html([(section, again)], "title", "lead")
-    assert page.count("<svg") == sum(len(figure.panels) for figure in section.figures)
+    last = replace(section, figures=section.figures[-1:])
+    assert render_html([(last, again)], "title", "lead").count("<svg") == sum(len(f.panels) for f in last.figures)
 
 
 def test_every_repetition_of_the_grid_has_the_same_settings():

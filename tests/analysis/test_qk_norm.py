@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis.precision.cells import chosen
 from analysis.qk_norm import gain, measured, readings, render, spread, tables
+from analysis.rows import chosen
 from ttr_numerics.report import Study as Stored
 from ttr_numerics.report import render_markdown
 
@@ -41,7 +41,7 @@ def markdown(rows: list[dict[str, Any]]) -> str:
 def test_a_cell_gives_the_same_rows_again(rows):
     again = rows_of(SMALL[3]) + rows_of(SMALL[-3])
     assert all(row in rows for row in again)
-    part = STUDY.restricted({"spread": (0.5,), "n": (64,)})
+    part = STUDY.restricted({"spread": (0.5,), "n": (128,)})
     assert {cell["spread"] for cell in part.cells if cell["part"] == "spread"} == {0.5}
 
 
@@ -70,8 +70,8 @@ def test_every_statement_holds_in_every_row(rows):
 
 
 def test_without_spread_all_readings_agree_and_weights_are_equal(rows):
-    for row in chosen(rows, {"part": "spread", "spread": 0.0, "gain": 8.0}):
-        own = chosen(rows, {name: row[name] for name in ("part", "task", "gain", "spread")})
+    for row in chosen(rows, part="spread", spread=0.0, gain=8.0):
+        own = chosen(rows, **{name: row[name] for name in ("part", "task", "gain", "spread")})
         # Unit norms to rounding: weights differ by e^{β u}, errors by few u of themselves.
         assert abs(row["value"] - own[0]["value"]) <= 1e3 * 2.0**-53
         assert abs(row["size"] - 1) <= 1e3 * 2.0**-53
@@ -93,7 +93,7 @@ def test_a_smoother_with_half_the_weights_is_exposed(monkeypatch):
 
 
 def test_the_gain_of_softmax_with_unit_keys_recalls_nothing(rows):
-    first = min(chosen(rows, {"part": "gain"}), key=lambda row: row["gain"])
+    first = min(chosen(rows, part="gain"), key=lambda row: row["gain"])
     # Attention within e^{±2β} of 1/n: o is the mean of the values but for that, and 1 - 1/n of each value is lost.
     n, beta = first["n"], first["gain"]
     assert first["gain"] == 64**-0.5

@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from analysis.switching import STUDY, methods, render
-from analysis.switching.figures import rate_exponent
+from analysis.switching.rate_figure import rate_exponent
 from ttr_numerics.study import Grid
 
 SWITCHED = {"part": "switching", "reading": "time and region", "d": 8, "segment": 256}

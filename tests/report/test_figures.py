@@ -80,6 +80,12 @@ def test_text_with_dollars_and_tags_is_drawn_as_it_is() -> None:
     assert "$x_{$ &lt;b&gt;" in svg
 
 
+def test_a_label_is_in_the_legend_whatever_it_begins_with_and_whatever_our_font_has() -> None:
+    svg = figure_svg([one(Measured("_x", [1, 2], [1, 2]), Measured("大", [1, 2], [2, 1]))], "name", "labels")
+    words = [element.text for element in ElementTree.fromstring(svg).iter() if element.tag.endswith("text")]
+    assert {"_x", "大"} <= set(words)
+
+
 def test_what_a_logarithmic_axis_cannot_show_is_counted_in_the_figure(panel: Panel) -> None:
     assert "2 of the points cannot be shown on these axes" in figure_svg([panel], "name", "label")
     shown = dataclasses.replace(panel, series=panel.series[:2])

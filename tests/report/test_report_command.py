@@ -179,6 +179,62 @@ def test_a_study_of_words_is_a_table(call: Call, tmp_path: Path) -> None:
     assert "No figure: no axis of the grid has two numbers." in markdown
 
 
+HOSTILE = """
+from ttr_numerics.study import Grid, Study
+
+def measure(cell, rng):
+    print("a stranger's word")
+    return [{"none": float("nan"), "none_low": 0.0, "none_high": 1.0, "vast": 10**400, "error": 1.0 / cell["n"]}]
+
+def same(cell, rng):
+    return [{"error": 1.0 / cell["n"]}]
+
+STUDY = Study("hostile", "?", measure, (Grid({"n": (1, 2, float("inf"))}),))
+ALIKE = (1, "1", True, None, "None", "_x", "$\\\\frac{", "\u5927")
+WORDS = Study("words", "?", same, (Grid({"n": (1, 2), "_w": ALIKE}),))
+FIRST = Study("\u5927\u304d\u3055", "?", same, (Grid({"n": (1, 2)}),))
+SECOND = Study("\u5c0f\u3055\u3055", "?", same, (Grid({"n": (1, 2)}),))
+EMPTY = Study("empty", "?", same, (Grid({"n": ()}),))
+"""
+
+
+def test_what_a_figure_cannot_show_is_in_the_table_and_said(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "rendered.py").write_text(HOSTILE, encoding="utf-8")
+    status, said = call("rendered.py:STUDY", "--json")
+    assert (status, json.loads(said.out)["shown"]) == (0, ["hostile"])  # whatever a cell prints
+    assert said.err.count("a stranger's word") == 3
+    markdown = (tmp_path / "report" / "hostile.md").read_text(encoding="utf-8")
+    assert "| n | error | none | none_high | none_low | vast |" in markdown
+    assert "Not drawn, as they have no number that a figure can show: none, vast." in markdown
+    assert "have no row" not in markdown
+    assert "## error over n." in markdown
+
+
+def test_lines_whose_values_read_alike_are_told_apart(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "rendered.py").write_text(HOSTILE, encoding="utf-8")
+    assert call("rendered.py:WORDS")[0] == 0
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    (payload,) = [text.split("</script>")[0] for text in page.split('<script type="application/json">')[1:]]
+    words = ["1", "'1'", "True", "None", "'None'", "_x", "$\\frac{", "\u5927"]
+    assert [one["label"] for one in json.loads(payload)["panels"][0]["series"]] == [f"_w {word}" for word in words]
+
+
+def test_names_without_a_latin_letter_are_told_apart(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "rendered.py").write_text(HOSTILE, encoding="utf-8")
+    assert call("rendered.py:FIRST", "rendered.py:SECOND")[0] == 0
+    assert len(list((tmp_path / "report").glob("study_*.md"))) == 2
+
+
+def test_a_study_of_no_cell_is_refused(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "rendered.py").write_text(HOSTILE, encoding="utf-8")
+    status, said = call("rendered.py:EMPTY")
+    assert (status, refused(said)) == (
+        2,
+        "ttr report: target: expected a study of at least one cell, got empty, which asks nothing\n",
+    )
+    assert not (tmp_path / "report").exists()
+
+
 def test_the_summary_as_json(call: Call) -> None:
     status, said = call("mine.py:STUDY", "--json")
     found = json.loads(said.out)

@@ -54,3 +54,17 @@ def test_values_that_a_study_has_select_and_others_are_put_in_their_place():
     assert [cell.get("d") for cell in study.restricted({"d": (5,)}).cells] == [None, None, 5, 5]
     with pytest.raises(ValueError, match=r"^axis: expected one of part, n, d, got m$"):
         study.restricted({"m": (1,)})
+
+
+def test_a_package_that_passes_a_name_on_is_not_part_of_the_answer(package):
+    through = {"study": "from mine.all import f\n"}
+    before = package(**through, all="from mine.used import f\nfrom mine.other import x\n")
+    assert package(**through, all="from mine.used import f\n") == before
+    assert package(**through, all="from mine.used import f\n", used="def f():\n    return 2\n") != before
+    assert package(**through, all="def f():\n    return 1\n") != before
+
+
+def test_libraries_of_the_study_itself_are_told_from_those_of_ours(package):
+    package(study="import numpy\nfrom ttr_numerics import arrays\n")
+    assert code_of.own_libraries("mine.study") == ["numpy"]
+    assert "scipy" in code_of.libraries("mine.study")

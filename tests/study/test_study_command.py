@@ -78,6 +78,8 @@ def test_rows_of_another_seed_or_code_are_not_built_upon(call, tmp_path):
     [
         (("--axis", "m=1"), "axis: expected one of n, d, got m"),
         (("--axis", "n"), "--axis: expected NAME=V1,V2, got n"),
+        (("--axis", "n=8", "--axis", "n=9"), "--axis: expected each axis once, as n=V1,V2, got n 2 times"),
+        (("--seed", "-1"), "--seed: expected at least 0, got -1"),
         (("--library", "cupy"), "--library: expected one of numpy for cond, got cupy"),
         (("--keys", "no.npz"), "--keys: expected a study of stored keys, got cond, which asks nothing of them"),
         (("--cores", "-1"), "--cores: expected at least 0, got -1"),
@@ -88,6 +90,82 @@ def test_rows_of_another_seed_or_code_are_not_built_upon(call, tmp_path):
 def test_wrong_options_are_one_sentence(call, options, sentence):
     status, said = call(*options)
     assert (status, said.err) == (2, f"ttr study: {sentence}\n")
+
+
+WRONG = """
+import sys
+import numpy as np
+from ttr_numerics.study import Grid, Study
+
+def measure(cell, rng):
+    print("a stranger's word")
+    return [{"v": 1.0}]
+
+ARRAY = Study("array", "?", measure, (Grid({"n": np.arange(3)}),))
+SCALARS = Study("scalars", "?", measure, (Grid({"n": tuple(np.arange(3))}),))
+LETTERS = Study("letters", "?", measure, (Grid({"n": "abc"}),))
+PAIRS = Study("pairs", "?", measure, (Grid({"n": ((1, 2), (3, 4))}),))
+ONE = Study("one", "?", measure, Grid({"n": (1,)}))
+PLAIN = Study("plain", "?", measure, ({"n": (1,)},))
+NEGATIVE = Study("negative", "?", measure, (Grid({"n": (1,)}),), seed=-1)
+NOTHING = Study("nothing", "?", measure, (Grid({"n": ()}),))
+NAMELESS = Study(" ", "?", measure, (Grid({"n": (1,)}),))
+LONG = Study("n" * 300, "?", measure, (Grid({"n": (1,)}),))
+PRINTING = Study("printing", "?", measure, (Grid({"n": (1, 2)}),))
+AWAY = Study("../up\\n/and\\0away", "?", measure, (Grid({"n": (1,)}),))
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("ARRAY", "n: expected a tuple of values, got ndarray (of NumPy: .tolist())"),
+        ("SCALARS", "n: expected numbers, texts, truth values or None, got numpy.int64 (of NumPy: .tolist())"),
+        ("LETTERS", "n: expected a tuple of values, got str (of NumPy: .tolist())"),
+        ("PAIRS", "n: expected numbers, texts, truth values or None, got tuple (of NumPy: .tolist())"),
+        ("ONE", "grids: expected a tuple of Grid for one, got Grid"),
+        ("PLAIN", "grids: expected Grid({axis: values}) for plain, got dict"),
+        ("NEGATIVE", "seed: expected a whole number of at least 0 for negative, got -1"),
+        ("NOTHING", "target: expected a study of at least one cell, got nothing, which asks nothing"),
+        ("NAMELESS", "name: expected a text of 1 to 200 bytes, got ' '"),
+        ("LONG", f"name: expected a text of 1 to 200 bytes, got '{'n' * 40}'"),
+    ],
+)
+def test_a_study_that_cannot_be_run_is_refused_before_any_cell(call, tmp_path, name, sentence):
+    (tmp_path / "wrong.py").write_text(WRONG)
+    before = set(tmp_path.iterdir())
+    status, said = call(target=f"wrong.py:{name}")
+    assert (status, said.out, said.err) == (2, "", f"ttr study: {sentence}\n")
+    assert {path for path in tmp_path.iterdir() if path.name != "__pycache__"} == before
+
+
+def test_what_a_cell_prints_is_not_the_answer(call, tmp_path):
+    (tmp_path / "wrong.py").write_text(WRONG)
+    status, said = call("--json", target="wrong.py:PRINTING")
+    assert (status, json.loads(said.out)["computed"]) == (0, 2)
+    assert said.err.count("a stranger's word") == 2
+
+
+def test_no_name_of_a_study_leaves_the_folder(call, tmp_path):
+    (tmp_path / "wrong.py").write_text(WRONG)
+    status, said = call(target="wrong.py:AWAY")
+    assert (status, said.err) == (0, "a stranger's word\n")
+    assert [path.name for path in tmp_path.glob("*.jsonl")] == ["_._up__and_away.jsonl"]
+
+
+def test_no_more_than_five_failures_are_told_one_by_one(call, tmp_path):
+    (tmp_path / "mine.py").write_text(MINE.replace('cell["n"] == 7', 'cell["n"] > 6'))
+    status, said = call("--axis", "n=7,8,9,10")
+    assert status == 3
+    assert said.err.splitlines()[5:] == ["ttr study: 3 cells more failed"]
+
+
+def test_a_wrong_option_beside_anew_leaves_the_journal(call, tmp_path):
+    assert call("--axis", "n=8")[0] == 0
+    before = (tmp_path / "cond.jsonl").read_bytes()
+    for wrong in (("--cores", "-1"), ("--parquet", "no/such/file")):
+        assert call("--seed", "3", "--anew", *wrong)[0] == 2
+    assert (tmp_path / "cond.jsonl").read_bytes() == before
 
 
 @pytest.mark.parametrize("target", ["mine.py:Grid", "mine.py", "none.py:STUDY", "mine.py:NONE", "no_such_module:STUDY"])

@@ -4,6 +4,7 @@ import argparse
 import importlib
 import json
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +38,8 @@ def _report(arguments: argparse.Namespace) -> int:
     names = [text for text in arguments.targets if ":" not in text]
     if arguments.store is not None and len(own) != 1:
         raise ValueError(f"--store: expected one study of yours, file.py:STUDY, got {len(own)}")
-    analyses = _analyses(here=not names) if names or not own else None
-    if analyses is not None and not own and arguments.keys is None:
-        from ttr_numerics.publish import publish_analyses
-
-        out, measuring = arguments.out or Path("reports"), not arguments.render_only
-        done = publish_analyses(analyses, names, out, measuring=measuring, cores=arguments.cores or None)
-    else:
-        done = _of_user(arguments, analyses, names, own)
+    with redirect_stdout(sys.stderr):  # the answer is ours, whatever a study's own code prints
+        done = _made(arguments, names, own)
     if arguments.json:
         said = {"page": str(done.page), "shown": done.shown, "seconds": done.seconds, "failures": done.failures}
         print(json.dumps(said))
@@ -53,6 +48,17 @@ def _report(arguments: argparse.Namespace) -> int:
     for sentence in done.failures:
         print(f"ttr report: {sentence}", file=sys.stderr)
     return 3 if done.failures else 0
+
+
+def _made(arguments: argparse.Namespace, names: list[str], own: list[str]) -> Any:
+    """The report of the analyses of this folder, or one of studies and keys of the user's."""
+    analyses = _analyses(here=not names) if names or not own else None
+    if analyses is not None and not own and arguments.keys is None:
+        from ttr_numerics.publish import publish_analyses
+
+        out, measuring = arguments.out or Path("reports"), not arguments.render_only
+        return publish_analyses(analyses, names, out, measuring=measuring, cores=arguments.cores or None)
+    return _of_user(arguments, analyses, names, own)
 
 
 def _of_user(arguments: argparse.Namespace, analyses: Any, names: list[str], own: list[str]) -> Any:

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,38 +35,46 @@ def add(commands: Any) -> None:
 
 
 def _study(arguments: argparse.Namespace) -> int:
+    with redirect_stdout(sys.stderr):  # the answer is ours, whatever a study's own code prints
+        values, text, failures = _run(arguments)
+    print(json.dumps(values) if arguments.json else text)
+    for sentence in failures:
+        print(f"ttr study: {sentence}", file=sys.stderr)
+    return 3 if failures else 0
+
+
+def _run(arguments: argparse.Namespace) -> tuple[dict[str, Any], str, list[str]]:
+    """What is said, as values and as a sentence, and what failed."""
     from ttr_numerics.progress import progress_named
     from ttr_numerics.study import Store, run
     from ttr_numerics.study.engine import estimate
-    from ttr_numerics.study.target import named
+    from ttr_numerics.study.target import file_name, named
 
-    study = named(arguments.target, [_axis(text) for text in arguments.axis], arguments.keys)
+    if arguments.seed is not None and arguments.seed < 0:
+        raise ValueError(f"--seed: expected at least 0, got {arguments.seed}")
+    study = named(arguments.target, _axes(arguments.axis), arguments.keys)
     study = study if arguments.seed is None else replace(study, seed=arguments.seed)
     study = study if arguments.library is None else study.computed_by(arguments.library)
-    store = Store(_writable(arguments.store or f"{study.name}.jsonl", "--store"))
-    _admit(study, store, arguments.anew, arguments.dry_run)
+    store = Store(_writable(arguments.store or f"{file_name(study)}.jsonl", "--store"))
+    parquet = _writable(arguments.parquet, "--parquet") if arguments.parquet else None
     workers = _workers(arguments)
+    _admit(study, store, arguments.anew, arguments.dry_run)
     if arguments.dry_run:
         cells, seconds = estimate(study, store)
         said = {"study": study.name, "cells": len(study.cells), "missing": cells, "seconds_one_by_one": seconds}
-        _say(
+        return (
             said,
             f"{study.name}: {cells} of {len(study.cells)} cells are missing, about {_span(seconds)} on one core",
-            arguments,
+            [],
         )
-        return 0
-    parquet = _writable(arguments.parquet, "--parquet") if arguments.parquet else None
     summary = run(study, store, workers, progress_named(study.name))
     if parquet is not None:
         store.write_parquet(parquet, [study.key(cell) for cell in study.cells])
     text = (
-        f"{study.name}: {summary.cells} cells, {summary.stored} stored before, {summary.computed} computed now, "
+        f"{study.name}: {_counted(summary.cells)}, {summary.stored} stored before, {summary.computed} computed now, "
         f"{summary.failed} failed; rows in {store.path}"
     )
-    _say({"study": study.name, **vars(summary), "store": str(store.path)}, text, arguments)
-    for sentence in _failures(study, store):
-        print(f"ttr study: {sentence}", file=sys.stderr)
-    return 3 if summary.failed else 0
+    return {"study": study.name, **vars(summary), "store": str(store.path)}, text, _failures(study, store)
 
 
 def _admit(study: Any, store: Any, anew: bool, dry_run: bool) -> None:
@@ -92,11 +101,22 @@ def _axis(text: str) -> tuple[str, tuple[Any, ...]]:
     return name, tuple(_value(part) for part in values.split(","))
 
 
+def _axes(texts: list[str]) -> list[tuple[str, tuple[Any, ...]]]:
+    found = [_axis(text) for text in texts]
+    names = [name for name, _ in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"--axis: expected each axis once, as {name}=V1,V2, got {name} {names.count(name)} times")
+    return found
+
+
 def _value(text: str) -> Any:
+    """A number, truth value or null as JSON has it; anything else is the text itself."""
     try:
-        return json.loads(text)
-    except json.JSONDecodeError:
+        found = json.loads(text)
+    except ValueError:
         return text
+    return text if isinstance(found, list | dict | str) else found
 
 
 def _workers(arguments: argparse.Namespace) -> Any:
@@ -123,12 +143,16 @@ def _failures(study: Any, store: Any) -> list[str]:
     """The first few failed cells with what they raised."""
     entries = store.entries()
     failed = [entries[key] for key in map(study.key, study.cells) if key in entries and entries[key].error]
-    return [f"failed at {json.dumps(e.cell)}: {e.error}" for e in failed[:5]]
+    said = [f"failed at {json.dumps(e.cell, ensure_ascii=False)}: {e.error}" for e in failed[:_TOLD]]
+    return [*said, f"{_counted(len(failed) - _TOLD)} more failed"] if len(failed) > _TOLD else said
+
+
+_TOLD = 5  # failed cells that are named
 
 
 def _span(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
-def _say(values: dict[str, Any], text: str, arguments: argparse.Namespace) -> None:
-    print(json.dumps(values) if arguments.json else text)
+def _counted(cells: int) -> str:
+    return f"{cells} cell{'s' if cells != 1 else ''}"

@@ -17,7 +17,7 @@ from ttr_numerics.probes.findings import Audit, grouped
 from ttr_numerics.probes.probe import Finding
 from ttr_numerics.probes.replay import command, program
 from ttr_numerics.probes.text import headline, ordered, standing
-from ttr_numerics.report import Measured, Panel, Theory, page_svgs, versions
+from ttr_numerics.report import Measured, Panel, Theory, page_drawings, versions
 from ttr_numerics.report.ink import FONTS, SHADES
 from ttr_numerics.report.notation import cell, power
 
@@ -123,7 +123,7 @@ def _positions(finding: Finding, name: str) -> Markup:
     tokens = range(len(error))
     series = (Measured("error", tokens, error), Theory("tolerance", tokens, tolerance))
     panel = Panel(f"error over position, {finding.probe}", "token", "‖o − reference‖", series, y_log=True)
-    return Markup("".join(page_svgs([panel], f"fault-{name}")))
+    return Markup("".join(drawing.svg for drawing in page_drawings([panel], f"fault-{name}")))
 
 
 def _stand(finding: Finding) -> str:

@@ -6,6 +6,7 @@ words of the rows; `low` and `high` beside a column named `value`, or NAME_low a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -27,14 +28,17 @@ def section_of(study: Study, name: str, rows: Sequence[Row]) -> Section:
     axes = _axes(study)
     found = list(dict.fromkeys(key for row in rows for key in row))
     measured = [key for key in found if key not in axes and key not in _NOT_AXES and _numeric(rows, key)]
-    drawn = [key for key in measured if not _is_end(key, measured)]
+    drawn = [key for key in measured if not _is_end(key, measured) and _drawable(rows, key)]
+    blank = [key for key in measured if not _drawable(rows, key)]
     words = [key for key in found if key not in axes and key not in measured]
     columns = [axis for axis in axes if axis in found] + words
     columns += [part for key in drawn for part in (key, *_ends(key)) if part in measured]
-    across = next((axis for axis in axes if _numeric(rows, axis) and len({row.get(axis) for row in rows}) > 1), None)
+    columns += [key for key in measured if key not in columns]
+    across = next((axis for axis in axes if _numeric(rows, axis) and _places(rows, axis) > 1), None)
     told_apart = [key for key in columns if key != across and key not in measured]
     figures = [_figure(rows, across, drawn[:PANELS], told_apart, study)] if across is not None and drawn else []
     limits = [*_left_out(study, rows), *_undrawn(drawn, rows, across, told_apart)]
+    limits += [f"Not drawn, as they have no number that a figure can show: {', '.join(blank)}."] if blank else []
     return Section(
         name,
         study.name,
@@ -54,6 +58,26 @@ def _axes(study: Study) -> list[str]:
 def _numeric(rows: Sequence[Row], key: str) -> bool:
     values = [row[key] for row in rows if row.get(key) is not None]
     return bool(values) and all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+
+
+def _drawable(rows: Sequence[Row], key: str) -> bool:
+    return any(_finite(row.get(key)) for row in rows)
+
+
+def _finite(value: Any) -> bool:
+    return value is not None and math.isfinite(_float(value))
+
+
+def _float(value: float) -> float:
+    """Infinite where a whole number is beyond what a float64 holds."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def _places(rows: Sequence[Row], axis: str) -> int:
+    return len({row[axis] for row in rows if _finite(row.get(axis))})
 
 
 def _ends(key: str) -> tuple[str, str]:
@@ -86,11 +110,11 @@ def _values(study: Study, axis: str) -> str:
 
 def _panel(rows: Sequence[Row], across: str, key: str, told_apart: Sequence[str]) -> Panel:
     shown = [row for row in rows if row.get(across) is not None and row.get(key) is not None]
-    varied = [name for name in told_apart if len({row.get(name) for row in shown}) > 1]
-    lines: dict[tuple[Any, ...], list[Row]] = {}
+    varied = [name for name in told_apart if len({_word(row.get(name)) for row in shown}) > 1]
+    lines: dict[str, list[Row]] = {}
     for row in shown:
-        lines.setdefault(tuple(row.get(name) for name in varied), []).append(row)
-    series = [_series(line, across, key, varied) for line in list(lines.values())[:LINES]]
+        lines.setdefault(", ".join(f"{name} {_word(row.get(name))}" for name in varied) or key, []).append(row)
+    series = [_series(label, line, across, key) for label, line in list(lines.items())[:LINES]]
     places = [x for one in series for x in one.x]
     heights = [y for one in series for y in one.y]
     ticks = sorted(set(places))
@@ -105,14 +129,24 @@ def _panel(rows: Sequence[Row], across: str, key: str, told_apart: Sequence[str]
     )
 
 
-def _series(line: Sequence[Row], across: str, key: str, varied: Sequence[str]) -> Series:
-    line = sorted(line, key=lambda row: float(row[across]))
-    label = ", ".join(f"{name} {line[0].get(name)}" for name in varied) or key
-    x, y = [row[across] for row in line], [row[key] for row in line]
+def _word(value: Any) -> str:
+    """A value as a label has it: the text "1" is not the number 1."""
+    if not isinstance(value, str):
+        return str(value)
+    try:
+        float(value)
+    except ValueError:
+        return repr(value) if value in ("", "None", "True", "False") else value
+    return repr(value)
+
+
+def _series(label: str, line: Sequence[Row], across: str, key: str) -> Series:
+    line = sorted(line, key=lambda row: _float(row[across]))
+    x, y = [_float(row[across]) for row in line], [_float(row[key]) for row in line]
     low, high = _ends(key)
     ends: tuple[list[float] | None, list[float] | None] = (None, None)
     if all(row.get(end) is not None for row in line for end in (low, high)):
-        ends = ([row[low] for row in line], [row[high] for row in line])
+        ends = ([_float(row[low]) for row in line], [_float(row[high]) for row in line])
     repeated = any(len(list(same)) > 1 for _, same in groupby(x))
     return (Cloud if repeated else Measured)(label, x, y, *ends, layer=str(line[0].get("layer") or ""))
 
@@ -131,8 +165,8 @@ def _table(columns: Sequence[str], rows: Sequence[Row]) -> Table:
 def _left_out(study: Study, rows: Sequence[Row]) -> list[str]:
     """Cells without a row: they failed, or measured nothing."""
     axes = _axes(study)
-    seen = {tuple(row.get(axis) for axis in axes) for row in rows}
-    without = sum(tuple(cell.get(axis) for axis in axes) not in seen for cell in study.cells)
+    seen = {tuple(_word(row.get(axis)) for axis in axes) for row in rows}  # words: no NaN is another
+    without = sum(tuple(_word(cell.get(axis)) for axis in axes) not in seen for cell in study.cells)
     return [f"{without} of {len(study.cells)} cells have no row."] if without else []
 
 
@@ -142,7 +176,7 @@ def _undrawn(drawn: Sequence[str], rows: Sequence[Row], across: str | None, told
         said.append("No figure: no axis of the grid has two numbers.")
     if len(drawn) > PANELS:
         said.append(f"Not drawn: {', '.join(drawn[PANELS:])}.")
-    lines = len({tuple(row.get(name) for name in told_apart) for row in rows})
+    lines = len({tuple(_word(row.get(name)) for name in told_apart) for row in rows})
     if across is not None and lines > LINES:
         said.append(f"Drawn are the first {LINES} of {lines} lines; the table has the others.")
     return said

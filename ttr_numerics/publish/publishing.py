@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from pathlib import Path
 from ttr_numerics.progress import progress_named
 from ttr_numerics.publish.catalogue import catalogue_table
 from ttr_numerics.publish.refusal import Refusal
-from ttr_numerics.publish.studies import Unmeasured
+from ttr_numerics.publish.studies import Unmeasured, on_cores
 from ttr_numerics.publish.target import Analyses, Target, of_analysis, rows_file
 from ttr_numerics.report import (
     Figure,
@@ -23,10 +24,10 @@ from ttr_numerics.report import (
     render_html,
     render_markdown,
     threads,
-    versions,
     write_atomically,
     write_study,
 )
+from ttr_numerics.study import Workers
 
 __all__ = ["Published", "publish", "publish_analyses"]
 
@@ -69,14 +70,15 @@ def publish(
     _make_writable(out)
     done = Published(out / "index.html")
     sections: dict[str, tuple[Section, Study]] = {}
-    for target in (target for target in targets if target.name in chosen):
-        started = time.monotonic()
-        failure = _measure(target, out, cores) if measuring else None
-        done.failures += [str(failure)] if failure else []
-        if failure and not _stands_with_gaps(target, failure):
-            continue
-        sections[target.name] = _render(target, out)
-        done.seconds[target.name] = time.monotonic() - started
+    with on_cores(cores) as workers:
+        for target in (target for target in targets if target.name in chosen):
+            started = time.monotonic()
+            failure = _measure(target, out, workers) if measuring else None
+            done.failures += [str(failure)] if failure else []
+            if failure and not _stands_with_gaps(target, failure):
+                continue
+            sections[target.name] = _render(target, out)
+            done.seconds[target.name] = time.monotonic() - started
     stored = [target for target in targets if rows_file(target.name, out).exists()]
     if stored:
         shown = [sections.get(target.name) or _section(target, out) for target in stored]
@@ -116,18 +118,18 @@ def _make_writable(out: Path) -> None:
             pass
 
 
-def _measure(target: Target, out: Path, cores: int | None) -> Unmeasured | None:
+def _measure(target: Target, out: Path, workers: Workers) -> Unmeasured | None:
     """Store the rows; where cells failed say so, and store those of the others only if a report can be made of them."""
     if target.store is not None and target.store.resolve() == rows_file(target.name, out).resolve():
         raise Refusal(f"--out: expected another folder than that of the journal {target.store}, got {out}.")
     unmeasured = None
     try:
-        rows = tuple(target.measured(progress_named(target.name), cores))
+        rows = tuple(target.measured(progress_named(target.name), workers))
     except Unmeasured as failure:
         if not _stands_with_gaps(target, failure):
             return failure
         unmeasured, rows = failure, tuple(failure.rows)
-    study = Study(target.name, target.question, target.seed, target.command, versions(), rows, threads())
+    study = Study(target.name, target.question, target.seed, target.command, target.versions, rows, threads())
     with _writing_to(out):
         try:
             write_study(rows_file(target.name, out), study)
@@ -169,7 +171,21 @@ def _section(target: Target, out: Path) -> tuple[Section, Study]:
         raise Refusal(str(error)) from error
     if study.analysis != target.name:
         raise Refusal(f"Expected rows of {target.name} in {path}, got rows of {study.analysis}.")
-    return target.section(study.rows), study
+    try:
+        return target.section(study.rows), study
+    except Refusal:
+        raise
+    except _UNFIT as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(place.filename).name}, line {place.lineno}"
+        raise Refusal(
+            f"{target.name}: expected rows in {path} that `render` draws, got {type(error).__name__}: {error} "
+            f"({where}); rows of before are measured anew by `{target.command}`."
+        ) from error
+
+
+# What a render makes of rows that lack what it reads.
+_UNFIT = (LookupError, TypeError, ValueError, AttributeError, StopIteration, AssertionError)
 
 
 def _refuse_equal_names(names: Sequence[str]) -> None:

@@ -2,13 +2,14 @@
 
 import importlib.util
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from ttr_numerics.study import Cluster, InProcess, Store, Study, Workers, run
+from ttr_numerics.study import Cluster, InProcess, Kept, Store, Study, Workers, run
 
-__all__ = ["JOURNALS", "Unmeasured", "journal", "measured_rows"]
+__all__ = ["JOURNALS", "Unmeasured", "journal", "measured_rows", "on_cores"]
 
 JOURNALS = Path(".studies")
 
@@ -22,15 +23,16 @@ class Unmeasured(RuntimeError):  # noqa: N818 (of cells; the command itself did 
 
 
 def measured_rows(
-    study: Study, progress: Callable[..., Iterable[Any]], store: Store | None = None, cores: int | None = None
+    study: Study, progress: Callable[..., Iterable[Any]], store: Store | None = None, workers: Workers | None = None
 ) -> list[dict[str, Any]]:
     """The rows of every cell, each with the cell's parameters, in the order of the grid.
 
-    From `store`, by default the study's journal in `JOURNALS`; what it lacks is measured on `cores` processes of this
-    machine, by default one a core where Dask is installed. Raises Unmeasured where a cell failed.
+    From `store`, by default the study's journal in `JOURNALS`; what it lacks is measured by `workers`, by default those
+    of every core. Raises Unmeasured where a cell failed.
     """
     store = journal(study.name) if store is None else store
-    run(study, store, _workers(cores), progress)
+    with nullcontext(workers) if workers is not None else on_cores() as at_work:
+        run(study, store, at_work, progress)
     entries = store.entries()
     found = [entries[key] for key in map(study.key, study.cells) if key in entries]
     rows = [entry.cell | row for entry in found for row in entry.rows]
@@ -47,7 +49,11 @@ def journal(name: str) -> Store:
     return Store(JOURNALS / f"{name}.jsonl")
 
 
-def _workers(cores: int | None) -> Workers:
+@contextmanager
+def on_cores(cores: int | None = None) -> Iterator[Workers]:
+    """Workers on `cores` processes of this machine, by default one a core where Dask is installed."""
     if cores == 1 or (cores is None and importlib.util.find_spec("distributed") is None):
-        return InProcess()
-    return Cluster(workers=cores or os.cpu_count())
+        yield InProcess()
+        return
+    with Kept(Cluster(workers=cores or os.cpu_count())) as workers:
+        yield workers

@@ -1,5 +1,6 @@
 """What a report is asked of: an analysis of the repository, or a user's own study."""
 
+import hashlib
 import importlib
 import inspect
 import re
@@ -15,9 +16,10 @@ from ttr_numerics.progress import Progress
 from ttr_numerics.publish.generic import section_of
 from ttr_numerics.publish.refusal import Refusal
 from ttr_numerics.publish.studies import journal, measured_rows
-from ttr_numerics.report import Section
-from ttr_numerics.study import Store, Study
-from ttr_numerics.study.target import named
+from ttr_numerics.report import Section, versions
+from ttr_numerics.study import Store, Study, Workers
+from ttr_numerics.study.code import own_libraries
+from ttr_numerics.study.target import file_name, named
 
 __all__ = ["Analyses", "Target", "of_analysis", "of_study", "rows_file", "takes_keys"]
 
@@ -81,13 +83,22 @@ class Target:
         """Of all random numbers."""
         return int(self.module.SEED) if self.study is None else self.study.seed
 
-    def measured(self, progress: Progress, cores: int | None) -> Sequence[dict[str, Any]]:
+    @property
+    def versions(self) -> dict[str, str]:
+        """Of what can change a digit, with the libraries that the study's own code imports."""
+        if self.study is None:
+            return versions()
+        here = self.study.configuration.versions
+        own = own_libraries(self.study.measure.__module__)
+        return {**{name: here[name] for name in own if name in here}, **versions()}
+
+    def measured(self, progress: Progress, workers: Workers) -> Sequence[dict[str, Any]]:
         """The rows; what is stored of a study is not measured again. Raises Unmeasured."""
         if self.study is None:
             rows: Sequence[dict[str, Any]] = self.module.measure(progress)
             return rows
         store = journal(self.study.name) if self.store is None else Store(self.store)
-        return measured_rows(self.study, progress, store, cores)
+        return measured_rows(self.study, progress, store, workers)
 
     def section(self, rows: Sequence[dict[str, Any]]) -> Section:
         """The module's own section of these rows, or one made of nothing but the rows and the grid."""
@@ -124,9 +135,14 @@ def of_study(text: str, keys: str | None = None, store: str | None = None) -> Ta
     Raises ValueError in one sentence where there is no study, or none of stored keys.
     """
     study = named(text, keys=keys)
-    name = re.sub(r"[^a-z0-9]+", "_", study.name.lower()).strip("_") or "study"
     module = _module(text.rpartition(":")[0])
-    return Target(name, _command(text, keys), module, study, Path(store or f"{study.name}.jsonl"))
+    return Target(_plain(study.name), _command(text, keys), module, study, Path(store or f"{file_name(study)}.jsonl"))
+
+
+def _plain(name: str) -> str:
+    """A name of Latin letters and digits for files and links; of a name without any, told apart from others."""
+    found = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+    return found or f"study_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _command(target: str, keys: str | None) -> str:

@@ -20,6 +20,7 @@ from ttr_numerics.report.notation import power, tick
 
 __all__ = ["draw_heatmap", "draw_panel", "lowest_end"]
 
+_FEW_POINTS = 20  # small markers would be lost among the lines
 _MANY_POINTS = 400
 _MANY_TICKS = 9
 
@@ -95,7 +96,8 @@ def _draw_series(axes: Any, series: Series, points: Sequence[tuple[float, ...]],
         case Curve():
             drawn += axes.plot(x, y, color=pen.colour, linewidth=1.4, label=series.label, zorder=2.5)
         case Cloud():
-            style = {"color": pen.colour, "marker": pen.marker, "markersize": 2.6, "markeredgewidth": 0}
+            size = 4.2 if len(x) <= _FEW_POINTS else 2.6
+            style = {"color": pen.colour, "marker": pen.marker, "markersize": size, "markeredgewidth": 0}
             many = len(x) > _MANY_POINTS
             drawn += axes.plot(x, y, linestyle="none", alpha=0.6, rasterized=many, label=series.label, **style)
         case Theory():

@@ -13,6 +13,7 @@ from __future__ import annotations
 import io
 import math
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
@@ -89,7 +90,9 @@ def _canvas(
 
 def _svg(canvas: Canvas) -> str:
     text = io.StringIO()
-    canvas.savefig(text, format="svg", metadata=_NO_METADATA)
+    with warnings.catch_warnings():  # the viewer's fonts have what ours has not; only its width is guessed
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font")
+        canvas.savefig(text, format="svg", metadata=_NO_METADATA)
     svg = text.getvalue().replace("'DejaVu Sans'", FONTS)
     return "\n".join(line.rstrip() for line in svg.splitlines()) + "\n"
 
@@ -104,11 +107,11 @@ def _draw(cell: Any, panel: Panel | Heatmap, drawn_with: Mapping[str, Pen]) -> l
         return []
     artists = draw_panel(axes, panel, drawn_with)
     if len(panel.series) > 1:
-        handles, labels = axes.get_legend_handles_labels()
-        named = dict(zip(labels, handles, strict=True))
-        ordered = [named[series.label] for series in panel.series]
-        legend = cell.legend(handles=ordered, loc="outside lower left", ncols=_legend_columns(panel))
-        for drawn, handle, text in zip(artists, legend.legend_handles, legend.texts, strict=True):
+        numbers = [str(place) for place in range(len(artists))]  # no label beginning with _ would be taken
+        handles = [drawn[0] for drawn in artists]
+        legend = cell.legend(handles, numbers, loc="outside lower left", ncols=_legend_columns(panel))
+        for series, drawn, handle, text in zip(panel.series, artists, legend.legend_handles, legend.texts, strict=True):
+            text.set_text(series.label)
             drawn += [handle, text]
     return artists
 

@@ -35,6 +35,7 @@ _SCRIPTS = (
     "heatmap.js",
     "filter.js",
     "page.js",
+    "comfort.js",
 )
 _CODE = re.compile(r"`([^`\n]+)`")
 

@@ -7,13 +7,14 @@ run(study, Store(Path("rows.jsonl")))            # what is stored already is not
 from ttr_numerics.study.engine import Summary, run
 from ttr_numerics.study.store import Entry, Store
 from ttr_numerics.study.study import Grid, Study, placed
-from ttr_numerics.study.workers import Cluster, InProcess, Workers, WorkersError
+from ttr_numerics.study.workers import Cluster, InProcess, Kept, Workers, WorkersError
 
 __all__ = [
     "Cluster",
     "Entry",
     "Grid",
     "InProcess",
+    "Kept",
     "Store",
     "Study",
     "Summary",

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-__all__ = ["code_version", "libraries", "modules"]
+__all__ = ["code_version", "libraries", "modules", "own_libraries"]
 
 
 def code_version(module: str) -> str:
@@ -30,18 +30,26 @@ def libraries(module: str) -> list[str]:
     return sorted({name.partition(".")[0] for name in _reached(module)[1]})
 
 
+def own_libraries(module: str) -> list[str]:
+    """Those of them that modules of the same package import themselves."""
+    package = module.rpartition(".")[0] or module
+    own = [name for name in _reached(module)[0] if name == module or name.startswith(f"{package}.")]
+    tops = {found.partition(".")[0] for name in own for found in _imported(name, module)}
+    return sorted(tops & set(libraries(module)))
+
+
 def _reached(module: str) -> tuple[set[str], set[str]]:
     """Modules of the same packages, and full names of others."""
-    own, waiting = {module.partition(".")[0], "ttr_numerics"}, [module]
+    waiting = [module]
     reached: set[str] = set()
     others: set[str] = set()
     while waiting:
         name = waiting.pop()
-        if name.partition(".")[0] not in own:
+        if not _is_ours(name, module):
             others.add(name)
         elif name not in reached and _source(name) is not None:
             reached.add(name)
-            waiting += _imported(name)
+            waiting += _imported(name, module)
     return reached, others
 
 
@@ -78,11 +86,8 @@ def _documented(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFun
     return ast.get_docstring(node, clean=False) is not None
 
 
-def _imported(name: str) -> Iterator[str]:
-    """Full names of the modules whose names a module takes, wherever in it.
-
-    A package counts where one of its own names is taken, not where it is only the way to a module inside.
-    """
+def _imported(name: str, module: str) -> Iterator[str]:
+    """Full names of the modules whose names a module takes, wherever in it."""
     path = _source(name)
     package = name if path is not None and path.name == "__init__.py" else name.rpartition(".")[0]
     for node in ast.walk(_tree(name)):
@@ -92,9 +97,28 @@ def _imported(name: str) -> Iterator[str]:
             base = node.module or ""
             if node.level:
                 base = importlib.util.resolve_name("." * node.level + base, package)
+            yield from (_home(base, alias.name) if _is_ours(base, module) else base for alias in node.names)
+
+
+def _is_ours(name: str, module: str) -> bool:
+    """Whether a name is of the packages whose code counts: that of the study's module, and this one."""
+    return name.partition(".")[0] in (module.partition(".")[0], "ttr_numerics")
+
+
+def _home(base: str, name: str) -> str:
+    """The module that `from base import name` takes: `base.name`, or the one from which `base` itself has the name.
+
+    A package that only passes a name on takes nothing into the answer.
+    """
+    inside = f"{base}.{name}"
+    if _source(inside) is not None or _source(base) is None:
+        return inside if _source(inside) is not None else base
+    for node in _tree(base).body:
+        if isinstance(node, ast.ImportFrom) and not node.level and node.module != base:
             for alias in node.names:
-                inside = f"{base}.{alias.name}"
-                yield base if _source(inside) is None else inside
+                if (alias.asname or alias.name) == name:
+                    return _home(str(node.module), alias.name)
+    return base
 
 
 def _with_parents(name: str) -> list[str]:

@@ -1,14 +1,15 @@
 """Running a study: what is missing is computed, stored as it comes, and a cell that fails stops no other."""
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterable
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
 from threadpoolctl import threadpool_limits
 
+from ttr_numerics.study.rows import flat
 from ttr_numerics.study.store import Entry, Store
 from ttr_numerics.study.study import Cell, Study
 from ttr_numerics.study.workers import InProcess, Workers
@@ -43,14 +44,14 @@ def run(study: Study, store: Store, workers: Workers | None = None, progress: Pr
     `progress(iterable, total=...)` watches the cells. A cell that was stored as failed is tried again.
     """
     left = missing(study, store)
-    if left:
-        store.configure(study.configuration)
     tasks = [_Task(study, study.key(cell), cell) for cell in left]
-    results = (workers or InProcess()).results(_computed, tasks)
-    computed = 0
+    results = (workers or InProcess()).results(_computed, tasks) if tasks else iter(())
+    computed, configured = 0, False
     for task, result in results if progress is None else progress(results, total=len(tasks)):
         if isinstance(result, BaseException):  # its worker was lost more often than the scheduler allows
             result = Entry(task.key, study.name, task.cell, (), _sentence(result), 0.0)
+        if not configured:  # not before there is something to say it of: workers may be refused
+            configured = store.configure(study.configuration) or True
         computed += store.add(result)
     entries = store.entries()
     failed = sum(entries[key].error is not None for key in map(study.key, study.cells) if key in entries)
@@ -78,18 +79,20 @@ def estimate(study: Study, store: Store) -> tuple[int, float]:
 
 
 def _computed(task: _Task) -> Entry:
-    """One cell on one BLAS thread. Whatever it raises is its answer."""
+    """One cell on one BLAS thread. Whatever it raises is its answer; what it prints is no answer of ours."""
     begun = time.perf_counter()
     try:
-        with threadpool_limits(1):
+        with threadpool_limits(1), redirect_stdout(sys.stderr):
             if "torch" in sys.modules:  # its own threads are not a BLAS library's
                 sys.modules["torch"].set_num_threads(1)
-            rows, error = tuple(task.study.measure(dict(task.cell), task.study.generator(task.cell))), None
-        json.dumps(rows)  # rows that cannot be stored fail here, in their own cell
-    except Exception as failure:  # noqa: BLE001 (a stranger's function; the sentence is stored and shown)
+            found = task.study.measure(dict(task.cell), task.study.generator(task.cell))
+            rows, error = flat(found, task.cell), None  # rows that cannot be stored fail here, in their own cell
+    except (Exception, SystemExit) as failure:  # noqa: BLE001 (a stranger's function; the sentence is stored and shown)
         rows, error = (), _sentence(failure)
     return Entry(task.key, task.study.name, task.cell, rows, error, time.perf_counter() - begun)
 
 
 def _sentence(failure: BaseException) -> str:
-    return f"{type(failure).__name__}: {(str(failure).splitlines() or [''])[0]}"
+    said = (str(failure).splitlines() or [""])[0]
+    said = said.encode(errors="replace").decode()  # a lone surrogate cannot be stored
+    return f"{type(failure).__name__}: {said}" if said else type(failure).__name__

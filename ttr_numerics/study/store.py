@@ -119,6 +119,7 @@ class Store:
             raise ValueError("--parquet: expected pyarrow, which is not installed: pip install pyarrow") from error
         found = self.entries()
         rows = [{**found[key].cell, **row} for key in keys if key in found for row in found[key].rows]
+        _check_columns(rows)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
             pyarrow.parquet.write_table(pyarrow.Table.from_pylist(_same_columns(rows)), temporary)
@@ -137,6 +138,22 @@ def _read(line: bytes) -> Entry | Configuration | None:
         return Entry(**{**found, "rows": tuple(found["rows"])})
     except (ValueError, TypeError, KeyError):
         return None
+
+
+def _check_columns(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse a column of more than one kind of value, which no column of Parquet can be."""
+    kinds: dict[str, set[str]] = {}
+    for row in rows:
+        for name, value in row.items():
+            if value is not None:
+                kinds.setdefault(name, set()).add(_KINDS.get(type(value), "numbers"))
+    for name, found in kinds.items():
+        if len(found) > 1:
+            there = " and ".join(sorted(found))
+            raise ValueError(f"--parquet: expected values of one kind in {name}, got {there} (all rows are stored)")
+
+
+_KINDS: dict[type, str] = {str: "texts", bool: "truth values"}
 
 
 def _same_columns(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

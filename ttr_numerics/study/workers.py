@@ -5,11 +5,11 @@ Scheduling, restarts of dead workers and their limits are Dask's. Whoever comput
 
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-__all__ = ["Cluster", "InProcess", "Workers", "WorkersError"]
+__all__ = ["Cluster", "InProcess", "Kept", "Workers", "WorkersError"]
 
 CONNECTING = 10.0  # seconds a scheduler may take to answer
 
@@ -48,30 +48,13 @@ class Cluster:
     resources: Mapping[str, float] = field(default_factory=dict)
 
     def results(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
-        """See `Workers`. One cell a worker is under way, so that a cell which ends its worker takes no other along."""
-        waiting = iter(items)
-        with self._client() as client:
-            import cloudpickle
-            from distributed import as_completed
-
-            running: dict[Any, Any] = {}
-            completed = as_completed()
-
-            def submit(n: int) -> None:
-                for _, item in zip(range(n), waiting, strict=False):
-                    packed = cloudpickle.dumps((function, item))
-                    future = client.submit(_called, packed, pure=False, resources=dict(self.resources) or None)
-                    running[future.key] = item
-                    completed.add(future)
-
-            submit(max(1, len(client.scheduler_info(n_workers=-1)["workers"])))
-            for future in completed:
-                error = future.exception() if future.status == "error" else None
-                yield running.pop(future.key), future.result() if error is None else error
-                submit(1)
+        """See `Workers`. The processes of this machine begin here, and end with the last result."""
+        with self.client() as client:
+            yield from _handed_out(client, self.resources, function, items)
 
     @contextmanager
-    def _client(self) -> Iterator[Any]:
+    def client(self) -> Iterator[Any]:
+        """A client of the workers. Raises WorkersError in one sentence where there are none."""
         try:
             from distributed import Client, LocalCluster
         except ImportError as error:
@@ -91,6 +74,52 @@ class Cluster:
         with client:
             _check(client, self.address, self.resources)
             yield client
+
+
+class Kept:
+    """The same workers for one study after the other: begun when the first cell is handed out, ended on leaving."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._open = ExitStack()
+        self._client: Any = None
+
+    def __enter__(self) -> "Kept":
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._open.close()
+
+    def results(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+        """See `Workers`."""
+        if self._client is None:
+            self._client = self._open.enter_context(self._cluster.client())
+        yield from _handed_out(self._client, self._cluster.resources, function, items)
+
+
+def _handed_out(
+    client: Any, resources: Mapping[str, float], function: Callable[[Any], Any], items: Iterable[Any]
+) -> Iterator[tuple[Any, Any]]:
+    """Results as they come. One item a worker is under way: one that ends its worker takes no other along."""
+    import cloudpickle
+    from distributed import as_completed
+
+    waiting = iter(items)
+    running: dict[Any, Any] = {}
+    completed = as_completed()
+
+    def submit(n: int) -> None:
+        for _, item in zip(range(n), waiting, strict=False):
+            packed = cloudpickle.dumps((function, item))
+            future = client.submit(_called, packed, pure=False, resources=dict(resources) or None)
+            running[future.key] = item
+            completed.add(future)
+
+    submit(max(1, len(client.scheduler_info(n_workers=-1)["workers"])))
+    for future in completed:
+        error = future.exception() if future.status == "error" else None
+        yield running.pop(future.key), future.result() if error is None else error
+        submit(1)
 
 
 def _called(content: bytes) -> Any:

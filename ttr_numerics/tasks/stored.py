@@ -41,7 +41,8 @@ def _read(path: Path, prefix: str) -> Captured:
     arrays, _ = rename_aliases(under(read_arrays(path), prefix) if prefix else read_arrays(path))
     for name in ("k", "v"):
         if name not in arrays or arrays[name].ndim < 2 or 0 in arrays[name].shape:
-            raise ProblemError(f"{name}: expected (..., T, d) in {path}, got {describe(arrays)}")
+            there = f" (for one of several: {path}#PREFIX)" if any("." in stored for stored in arrays) else ""
+            raise ProblemError(f"{name}: expected (..., T, d) in {path}, got {describe(arrays)}{there}")
     k, v = _heads("k", arrays["k"]), _heads("v", arrays["v"])
     if v.shape[:2] != k.shape[:2]:
         raise ProblemError(f"v: expected the heads and tokens of k, {k.shape[:2]}, got {v.shape[:2]}")

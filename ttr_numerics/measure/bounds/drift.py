@@ -96,11 +96,11 @@ def best_gated_delta_rule_limit(qd: float, noise: float = 0.0) -> float:
 
 
 def kalman_drift_limit(qd: float, noise: float = 0.0) -> float:
-    """exp(κ/z - 1 + κ noise (1+z)/z²) z²/(κ(1+z)) - noise, κ = qd, z > 0 the root of κ/z + κ noise (2+z)/z² = (2+z)/(1+z).
+    """exp(κ/z - 1 + κ noise (1+z)/z²) z²/(κ(1+z)) - noise, κ = qd, κ/z + κ noise (2+z)/z² = (2+z)/(1+z), z > 0.
 
     The Kalman filter's excess for d → ∞ at fixed κ. Let μ be the spectrum of R = d·P and f(z) = ∫ λz/(λ+z) dμ, which
     rises to the excess f(∞) = tr P. In d tokens drift moves every λ by κ(1-λ), and each token deflates R by
-    Rxx'R/(x'Rx + d noise), which lowers tr(R+z)⁻¹ by a ratio of two forms in x. For large d these are their
+    Rxx'R/(x'Rx + d noise), which raises tr(R+z)⁻¹ by a ratio of two forms in x. For large d these are their
     means, so that f stands still where, with g = κ(1+z)(noise + f)/z²,
 
         (1-g) g'/g = κ/z² + κ noise (2+z)/z³ - (2+z)/(z(1+z)).

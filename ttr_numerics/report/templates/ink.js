@@ -69,7 +69,7 @@ const drawSeries = (ink, series, points, at, unit) => {
   if (series.kind === "measured" || series.kind === "cloud") {
     const cloud = series.kind === "cloud";
     ink.beginPath();
-    for (const [x, y] of middle) MARKERS[series.mark](ink, x, y, (cloud ? 1.3 : 2.1) * unit);
+    for (const [x, y] of middle) MARKERS[series.mark](ink, x, y, (cloud && points.length > 20 ? 1.3 : 2.1) * unit);
     ink.globalAlpha = cloud ? 0.6 : 1;
     ink.fill();
     ink.globalAlpha = 1;

@@ -1,4 +1,4 @@
-// Start: figures go live shortly before they are seen, tables sort, commands can be copied.
+// Start: figures go live shortly before they are seen.
 
 const figures = [...document.querySelectorAll("section.figure")].map((section) => {
   const panels = readPanels(section);
@@ -25,19 +25,3 @@ for (const holder of parts.keys()) seen.observe(holder);
 makeFilter(figures);
 const target = document.getElementById(location.hash.slice(1).split("&")[0]);
 if (target && location.hash.includes("&")) target.scrollIntoView();
-
-for (const table of document.querySelectorAll("table")) {
-  makeSortable(table);
-  makeSearchable(table);
-}
-
-for (const box of document.querySelectorAll(".command")) {
-  if (!navigator.clipboard) break;
-  const button = element("button", { type: "button", textContent: "Copy" });
-  button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(box.querySelector("code").textContent);
-    button.textContent = "Copied";
-    setTimeout(() => { button.textContent = "Copy"; }, 1500);
-  });
-  box.append(button);
-}
