@@ -1,8 +1,8 @@
 """Measure, store, read back, render: `python -m analysis [NAME ...] [--render-only] [--out FOLDER]`.
 
 Each analysis writes its rows, a Markdown report and figures; the page `index.html` is made of all that are
-stored. What is in `ON_REQUEST` is measured only when named: it takes other libraries along, and its rows are times,
-which no second run repeats. `ttr report` in this folder does the same. Exit status: 0 done, 2 a bad name, stored rows
+stored. What is in `ON_REQUEST` is measured only when named: it takes long, other libraries along, or its rows are
+times, which no second run repeats. `ttr report` in this folder does the same. Exit status: 0 done, 2 a bad name, stored rows
 or folder, 3 a cell failed, 130 interrupted (what was finished is kept).
 """
 
@@ -20,17 +20,24 @@ ANALYSES = (
     "conditioning",
     "precision",
     "capacity",
-    "kernel_shape",
     "age",
     "key_covariance",
     "state_in_use",
+    "qk_norm",
+    "mqar",
     "design_space",
+)
+ON_REQUEST = (
+    "kernel_shape",
     "switching",
     "drift",
-    "mqar",
-    "qk_norm",
+    "mqar_trained",
+    "performance",
+    "peers",
+    "ecosystem",
+    "soundness",
+    "verdicts",
 )
-ON_REQUEST = ("performance", "peers", "ecosystem", "soundness", "verdicts", "mqar_trained")
 TITLE = "Sequence layers as regressors"
 LEAD = (
     "A sequence layer with associative memory is a regression fitted at test time. How far layers are from "
