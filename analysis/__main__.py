@@ -2,8 +2,8 @@
 
 Each analysis writes its rows, a Markdown report and figures; the page `index.html` is made of all that are
 stored. What is in `ON_REQUEST` is measured only when named: it takes long, other libraries along, or its rows are
-times, which no second run repeats. `ttr report` in this folder does the same. Exit status: 0 done, 2 a bad name, stored rows
-or folder, 3 a cell failed, 130 interrupted (what was finished is kept).
+times, which no second run repeats. `ttr report` in this folder does the same. Exit status: 0 done, 2 a bad name, stored
+rows or folder, 3 a cell failed, 130 interrupted (what was finished is kept).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from analysis.key_covariance.checks import check_table
 from analysis.key_covariance.memories import BEST, CENTRED, DELTA, LEAST, LINEAR, OTHERS, RIDGE, UNIT, WHITENED
 from analysis.key_covariance.recall import REAL_VALUES
 from analysis.key_covariance.rotary_figure import rotary_figure
-from analysis.key_covariance.rows import Row, Rows, described, mean_error, only, part, sources
+from analysis.key_covariance.rows import Row, Rows, described, mean_error, part, sources
 from analysis.key_covariance.spectra_figures import law_figure, spectrum_figure, spread_figure
 from analysis.key_covariance.tables import (
     description_table,
@@ -14,6 +14,7 @@ from analysis.key_covariance.tables import (
 )
 from analysis.key_covariance.tracking import ANNEALED, DELTA_FIXED
 from analysis.key_covariance.tracking_figure import tracking_figure
+from analysis.rows import chosen
 from ttr_numerics.report import Section
 
 __all__ = ["render"]
@@ -87,13 +88,13 @@ def _real(rows: Rows) -> str:
 def _out_of_sample(rows: Rows) -> str:
     own = part(rows, "halves")
     name = next(iter(sources(own)), None)
-    if name is None or not only(own, source=name, treatment=OTHERS):
+    if name is None or not chosen(own, source=name, treatment=OTHERS):
         return ""
     at = {
         (t, q, r["layer"]): r["value"]
         for t in (UNIT, WHITENED, OTHERS)
         for q in ("stored", "unseen")
-        for r in only(own, source=name, treatment=t, queries=q)
+        for r in chosen(own, source=name, treatment=t, queries=q)
     }
     return (
         f"A metric from other tokens of the same text does not do this: on {own[0]['pairs']} pairs linear attention's "
@@ -108,9 +109,9 @@ def _out_of_sample(rows: Rows) -> str:
 def _tracking(rows: Rows) -> str:
     own = [row for row in part(rows, "unseen") if row["noise"] and row["ratio"] is not None]
     n, d, noise = max(row["n"] for row in own), own[0]["d"], max(row["noise"] for row in own)
-    constant, falling = (only(own, layer=layer) for layer in (DELTA_FIXED, ANNEALED))
+    constant, falling = (chosen(own, layer=layer) for layer in (DELTA_FIXED, ANNEALED))
     above = sum(row["ratio_low"] > 1 for row in falling)
-    late = {row["cond"]: row for row in only(falling, n=n, noise=noise)}
+    late = {row["cond"]: row for row in chosen(falling, n=n, noise=noise)}
     narrow, wide = min(late), max(late)
     return (
         "Does tracking the uncertainty of the solution help beyond a fixed metric Σ^-1/2? On unseen queries of a noisy "

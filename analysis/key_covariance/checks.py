@@ -2,18 +2,17 @@
 
 from collections.abc import Iterable, Iterator
 
-from scipy import stats
-
+from analysis.chance import COLUMNS, counted
 from analysis.key_covariance.memories import LINEAR
 from analysis.key_covariance.recall import RANDOM_VALUES
-from analysis.key_covariance.rows import Row, Rows, mean_error, only, part
+from analysis.key_covariance.rows import Row, Rows, mean_error, part
 from analysis.key_covariance.tracking import ANNEALED, LINEAR_FIXED, RLS
+from analysis.rows import chosen
 from ttr_numerics.measure import bounds
 from ttr_numerics.report import Table
 
 __all__ = ["check_table", "checks"]
 
-LIMIT = 3.0  # standard errors
 RARE = 1e-3  # below it the mean of a product of many random factors is made of rare draws
 NARROW = 0.1  # d(1-γ) up to which the heuristic is said to hold
 
@@ -24,13 +23,10 @@ def check_table(rows: Rows) -> Table:
     """Every closed form drawn: how many means lie outside, and how many would by chance."""
     lines = []
     for name, status, deviations in checks(rows):
-        found = list(deviations)
-        outside = sum(abs(x) > LIMIT for x, _ in found)
-        expected = sum(2 * float(stats.t.sf(LIMIT, trials - 1)) for _, trials in found)
-        lines.append((name, status, len(found), outside, expected, max((abs(x) for x, _ in found), default=0.0)))
+        lines.append(counted(name, status, list(deviations)))
     return Table(
         "Closed forms against every row they speak of",
-        ("formula", "status", "means", "beyond 3 standard errors", "expected by chance", "largest, standard errors"),
+        COLUMNS,
         lines,
         "Chance by Student's t of the draws; treatments of the same draws err together. The heuristic is expected to "
         f"break above: it is drawn to show where. The falling step is checked where its error is above {RARE:g}: "
@@ -41,18 +37,18 @@ def check_table(rows: Rows) -> Table:
 
 def checks(rows: Rows) -> Iterator[tuple[str, str, Iterable[Deviation]]]:
     """(formula, status, deviation of every mean)."""
-    random = [row for name in ("spectrum", "mean key") for row in only(part(rows, name), layer=LINEAR)]
+    random = [row for name in ("spectrum", "mean key") for row in chosen(part(rows, name), layer=LINEAR)]
     gaps = [_in_errors(row["gap"], row["gap_error"], row["trials"]) for row in random]
     yield "1 - PR/n, linear attention at scale PR/n, random keys", "exact in expectation", gaps
     yield "the same, stored keys with random values", "exact in expectation", _stored(rows)
-    turned = only(part(rows, "rotary"), metric="gap")
+    turned = chosen(part(rows, "rotary"), metric="gap")
     yield "rotary recall error, s tokens off", "exact", [_deviation(row, 0.0) for row in turned]
     unseen = part(rows, "unseen")
-    linear = [_deviation(row, bounds.hebbian_regression_error(*_at(row))) for row in only(unseen, layer=LINEAR_FIXED)]
+    linear = [_deviation(row, bounds.hebbian_regression_error(*_at(row))) for row in chosen(unseen, layer=LINEAR_FIXED)]
     yield "(d+1+dσ²)/(n+d+1+dσ²), linear attention, Σ^-1/2", "exact", linear
-    falling = [(row, _falling(*_at(row))) for row in only(unseen, layer=ANNEALED)]
+    falling = [(row, _falling(*_at(row))) for row in chosen(unseen, layer=ANNEALED)]
     yield "recursion of the falling step, Σ^-1/2", "exact", [_deviation(row, x) for row, x in falling if x > RARE]
-    over = [row for row in only(unseen, layer=RLS) if row["noise"] and row["n"] > row["d"] + 1]
+    over = [row for row in chosen(unseen, layer=RLS) if row["noise"] and row["n"] > row["d"] + 1]
     least = [_deviation(row, bounds.least_norm_regression_error(*_at(row))) for row in over]
     yield "σ²d/(n-d-1), RLS with ridge → 0", "exact", least
     yield "σ²β/(2-β)·d/(d-2), constant step", "exact in the limit", _steps(part(rows, "steady step"))
@@ -63,7 +59,7 @@ def checks(rows: Rows) -> Iterator[tuple[str, str, Iterable[Deviation]]]:
 
 
 def _stored(rows: Rows) -> Iterator[Deviation]:
-    keys = only(part(rows, "keys"), metric="recall error", values=RANDOM_VALUES)
+    keys = chosen(part(rows, "keys"), metric="recall error", values=RANDOM_VALUES)
     for source, treatment in dict.fromkeys((row["source"], row["treatment"]) for row in keys):
         mean = mean_error(keys, source, treatment, "gap", RANDOM_VALUES)
         if mean is not None and mean.trials > 1:

@@ -4,7 +4,8 @@ import numpy as np
 
 from analysis.key_covariance.memories import BEST, LEAST, LINEAR
 from analysis.key_covariance.rotation import AS_THEY_ARE, BASE, ROTATED
-from analysis.key_covariance.rows import Row, Rows, line, only, part
+from analysis.key_covariance.rows import Row, Rows, line, part
+from analysis.rows import chosen
 from analysis.sources import quantised
 from ttr_numerics.measure import bounds
 from ttr_numerics.report import Figure, Panel, Series, Theory
@@ -16,12 +17,12 @@ def rotary_figure(rows: Rows) -> Figure:
     """Recall at a query some tokens off, after rotation."""
     own = [row for row in part(rows, "rotary") if "layer" in row]
     places = list(dict.fromkeys((row["source"], row["n"], row["d"]) for row in own))
-    random = [place for place in places if any("share" in row for row in only(own, source=place[0]))]
-    chosen = (random + [place for place in places if place not in random][:2])[:6]
-    panels = [_rotary(only(own, source=source, n=n, keys_are=ROTATED), source, n, d) for source, n, d in chosen]
+    random = [place for place in places if any("share" in row for row in chosen(own, source=place[0]))]
+    shown = (random + [place for place in places if place not in random][:2])[:6]
+    panels = [_rotary(chosen(own, source=source, n=n, keys_are=ROTATED), source, n, d) for source, n, d in shown]
     source, n, d = random[0]
     at = {
-        shift: {row["layer"]: row["value"] for row in only(own, source=source, n=n, keys_are=ROTATED, shift=shift)}
+        shift: {row["layer"]: row["value"] for row in chosen(own, source=source, n=n, keys_are=ROTATED, shift=shift)}
         for shift in (0, 1, 16)
     }
     return Figure(
@@ -34,7 +35,7 @@ def rotary_figure(rows: Rows) -> Figure:
         f"values; the queries are the same keys turned s places further. Base {BASE:g}. Stored keys are turned as they "
         f"come, whether their model had turned them already (SmolLM2) or never does (MiniLM).{quantised(own)}",
         panels=tuple(panels),
-        grid=f"{only(own, source=source)[0]['trials']} draws or all heads; the free scale and step are those best at "
+        grid=f"{chosen(own, source=source)[0]['trials']} draws or all heads; the free scale and step are those best at "
         f"s = 0.",
         interval="Mean and one standard error over draws or heads.",
         theory="Dashed: 1 - 2cμ + c²(ν + (n-1)/d), μ and ν the first moments of k·R_s k; exact for isotropic unit "
@@ -43,7 +44,7 @@ def rotary_figure(rows: Rows) -> Figure:
 
 
 def _rotary(own: Rows, source: str, n: int, d: int) -> Panel:
-    lines: list[Series] = [line(only(own, layer=layer), layer, "shift") for layer in (LINEAR, BEST, LEAST)]
+    lines: list[Series] = [line(chosen(own, layer=layer), layer, "shift") for layer in (LINEAR, BEST, LEAST)]
     if own[0].get("share") == 0.0:
         shifts = np.linspace(0, max(row["shift"] for row in own), 129)
         scale = d / (n - 1 + d)
@@ -56,7 +57,7 @@ def _stored(own: list[Row]) -> str:
     """What turning costs stored keys at the right place: their values go with the keys as they were."""
     own = [row for row in own if "keys" in row and row["shift"] == 0 and row["layer"] == LEAST]
     pairs = {
-        source: [only(own, source=source, keys_are=name)[0]["value"] for name in (AS_THEY_ARE, ROTATED)]
+        source: [chosen(own, source=source, keys_are=name)[0]["value"] for name in (AS_THEY_ARE, ROTATED)]
         for source in dict.fromkeys(row["source"] for row in own)
     }
     words = "; ".join(f"{source} {before:.2f} to {after:.2f}" for source, (before, after) in pairs.items())
@@ -72,7 +73,7 @@ def _decorrelation(own: Rows) -> str:
         return ""
     n = max(row["n"] for row in own)
     before, after = (
-        {row["metric"]: row["value"] for row in only(own, n=n, keys_are=name)} for name in (AS_THEY_ARE, ROTATED)
+        {row["metric"]: row["value"] for row in chosen(own, n=n, keys_are=name)} for name in (AS_THEY_ARE, ROTATED)
     )
     left = own[0]["share"] * bounds.rotary_mean_share(n, own[0]["d"], BASE)
     return (

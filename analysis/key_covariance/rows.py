@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from analysis.rows import chosen
 from ttr_numerics.measure import Interval, mean_interval
 from ttr_numerics.report import Measured
 
-__all__ = ["Row", "Rows", "described", "line", "mean_error", "only", "part", "sources"]
+__all__ = ["Row", "Rows", "described", "line", "mean_error", "part", "sources"]
 
 Row = dict[str, Any]
 Rows = Sequence[Row]
@@ -17,11 +18,6 @@ Rows = Sequence[Row]
 def part(rows: Rows, name: str) -> list[Row]:
     """The rows of one part of the study."""
     return [row for row in rows if row["part"] == name]
-
-
-def only(rows: Rows, **values: Any) -> list[Row]:
-    """The rows with these values."""
-    return [row for row in rows if all(row.get(name) == value for name, value in values.items())]
 
 
 def sources(rows: Rows) -> list[str]:
@@ -44,11 +40,11 @@ def line(rows: Rows, label: str, x: str, scale: float = 1.0, layer: str = "") ->
 
 def described(rows: Rows, source: str, treatment: str, metric: str) -> Row | None:
     """The row of one description of the keys, None where the treatment does not apply."""
-    found = only(rows, source=source, treatment=treatment, metric=metric)
+    found = chosen(rows, source=source, treatment=treatment, metric=metric)
     return found[0] if found else None
 
 
 def mean_error(rows: Rows, source: str, treatment: str, layer: str, values: str) -> Interval | None:
     """Mean and standard error over heads or draws of recall errors of the part `keys`; None where there are none."""
-    own = only(rows, source=source, treatment=treatment, values=values, metric="recall error")
+    own = chosen(rows, source=source, treatment=treatment, values=values, metric="recall error")
     return mean_interval(np.array([row[layer] for row in own])) if own else None

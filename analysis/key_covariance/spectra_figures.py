@@ -6,7 +6,8 @@ import numpy as np
 
 from analysis.key_covariance.memories import BEST, CENTRED, DELTA, LEAST, LINEAR, OTHERS, POPULATION, UNIT
 from analysis.key_covariance.recall import DRAWN, RANDOM, RANDOM_VALUES, REAL_VALUES, SPECTRA
-from analysis.key_covariance.rows import Row, Rows, line, only, part, sources
+from analysis.key_covariance.rows import Row, Rows, line, part, sources
+from analysis.rows import chosen
 from analysis.sources import quantised
 from ttr_numerics.report import Cloud, Curve, Figure, Panel, Theory
 
@@ -26,7 +27,7 @@ def spectrum_figure(rows: Rows) -> Figure:
     for treatment in DRAWN:
         curves = []
         for source in names:
-            own = only(keys, source=source, treatment=treatment, metric="eigenvalue share")
+            own = chosen(keys, source=source, treatment=treatment, metric="eigenvalue share")
             own = [row for row in own if row["value"] > 1e-12]  # the direction that centring removed is rounding
             tops.setdefault(source, []).append(own[0]["value"])
             ends = ([row["value"] if row[end] is None else row[end] for row in own] for end in ("low", "high"))
@@ -51,7 +52,7 @@ def law_figure(rows: Rows) -> Figure:
     """Recall error against PR/n, every head, draw and treatment."""
     keys, panels = [row for row in part(rows, "keys") if row["metric"] == "recall error"], []
     for values in (RANDOM_VALUES, REAL_VALUES):
-        own = only(keys, values=values)
+        own = chosen(keys, values=values)
         if not own:
             continue
         shares = [row["rank"] / row["n"] for row in own]
@@ -60,8 +61,8 @@ def law_figure(rows: Rows) -> Figure:
         law = Theory("1 - PR/n", x, [1 - g for g in x], of=LINEAR)
         label = "participation ratio of the keys / n"
         panels.append(Panel(values, label, "relative squared error", (*clouds, law), x_log=True))
-    gaps = [abs(row[LINEAR] - 1 + row["rank"] / row["n"]) for row in only(keys, values=RANDOM_VALUES)]
-    better = [row[LINEAR] < 1 - row["rank"] / row["n"] for row in only(keys, values=REAL_VALUES)]
+    gaps = [abs(row[LINEAR] - 1 + row["rank"] / row["n"]) for row in chosen(keys, values=RANDOM_VALUES)]
+    better = [row[LINEAR] < 1 - row["rank"] / row["n"] for row in chosen(keys, values=REAL_VALUES)]
     text = f" With their captured values {np.mean(better):.0%} of them lie below that line." if better else ""
     return Figure(
         name="law",
@@ -82,18 +83,18 @@ def spread_figure(rows: Rows) -> Figure:
     """Recall error against the condition number of Σ, by spectrum and metric, and against the mean key's share."""
     own, shares = part(rows, "spectrum"), part(rows, "mean key")
     panels = [
-        _spread(only(own, family=family, treatment=UNIT), f"{family}, as they are", "cond")
+        _spread(chosen(own, family=family, treatment=UNIT), f"{family}, as they are", "cond")
         for family in SPECTRA
-        if only(own, family=family)
+        if chosen(own, family=family)
     ]
-    wide = only(own, family="log-uniform")
-    panels += [_spread(only(wide, treatment=name), f"log-uniform, {name}", "cond") for name in (POPULATION, OTHERS)]
-    panels.append(_spread(only(shares, treatment=UNIT), "isotropic keys plus a mean key", "share"))
-    first, last = (_errors(only(wide, treatment=UNIT, cond=c)) for c in _ends(wide, "cond"))
-    metric, other = (_errors(only(wide, treatment=t, cond=_ends(wide, "cond")[1])) for t in (POPULATION, OTHERS))
+    wide = chosen(own, family="log-uniform")
+    panels += [_spread(chosen(wide, treatment=name), f"log-uniform, {name}", "cond") for name in (POPULATION, OTHERS)]
+    panels.append(_spread(chosen(shares, treatment=UNIT), "isotropic keys plus a mean key", "share"))
+    first, last = (_errors(chosen(wide, treatment=UNIT, cond=c)) for c in _ends(wide, "cond"))
+    metric, other = (_errors(chosen(wide, treatment=t, cond=_ends(wide, "cond")[1])) for t in (POPULATION, OTHERS))
     words = "; ".join(f"{layer} {first[layer]:.2f} to {last[layer]:.2f}" for layer in LAYERS)
     heavy = _ends(shares, "share")[1]
-    mean, bare = (_errors(only(shares, treatment=t, share=heavy)) for t in (UNIT, CENTRED))
+    mean, bare = (_errors(chosen(shares, treatment=t, share=heavy)) for t in (UNIT, CENTRED))
     return Figure(
         name="spread",
         finding="A wider spectrum costs first-order memories and leaves least squares alone: from cond(Σ) = "
@@ -113,7 +114,7 @@ def spread_figure(rows: Rows) -> Figure:
 
 
 def _spread(own: Rows, title: str, x: str) -> Panel:
-    lines = [line(only(own, layer=layer), layer, x) for layer in LAYERS]
+    lines = [line(chosen(own, layer=layer), layer, x) for layer in LAYERS]
     law = sorted({(row[x], 1 - row["rank"] / row["n"]) for row in own})
     theory = Theory("1 - PR/n", [place for place, _ in law], [value for _, value in law], of=LINEAR)
     label = "condition number of Σ" if x == "cond" else "mean key's share of the squared length"

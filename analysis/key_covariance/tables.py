@@ -4,7 +4,7 @@ from typing import Any
 
 from analysis.key_covariance.memories import BEST, DELTA, LEAST, LINEAR, OTHERS, RIDGE, UNIT, WHITENED
 from analysis.key_covariance.recall import DESCRIPTION
-from analysis.key_covariance.rows import Rows, described, mean_error, only, part
+from analysis.key_covariance.rows import Rows, described, mean_error, part
 from analysis.key_covariance.tracking import (
     ANNEALED,
     BAYES,
@@ -15,6 +15,7 @@ from analysis.key_covariance.tracking import (
     LINEAR_RAW,
     RLS,
 )
+from analysis.rows import chosen
 from analysis.sources import quantised
 from ttr_numerics.report import Table
 
@@ -42,7 +43,7 @@ def description_table(rows: Rows) -> Table:
 
 def recall_table(rows: Rows) -> Table:
     """Errors by keys, values and treatment."""
-    recalls, lines = only(part(rows, "keys"), metric="recall error"), []
+    recalls, lines = chosen(part(rows, "keys"), metric="recall error"), []
     for source, values, treatment in dict.fromkeys((r["source"], r["values"], r["treatment"]) for r in recalls):
         cells: list[Any] = [source, values, treatment]
         for layer in (LINEAR, DELTA, LEAST):
@@ -65,7 +66,7 @@ def halves_table(rows: Rows) -> Table:
     order = {UNIT: 0, WHITENED: 1, OTHERS: 2}
     keys = dict.fromkeys((row["source"], row["queries"], row["treatment"], row["pairs"]) for row in own)
     for source, queries, treatment, pairs in sorted(keys, key=lambda k: (k[0], k[1], order[k[2]])):
-        found = {r["layer"]: r for r in only(own, source=source, queries=queries, treatment=treatment)}
+        found = {r["layer"]: r for r in chosen(own, source=source, queries=queries, treatment=treatment)}
         values = [found[layer]["value"] for layer in (LINEAR, DELTA, BEST, LEAST, RIDGE)]
         lines.append((source, pairs, queries, treatment, *values))
     return Table(
@@ -86,7 +87,7 @@ def tracking_table(rows: Rows) -> Table:
     for noise, cond, n in dict.fromkeys((row["noise"], row["cond"], row["n"]) for row in own):
         if cond not in (1.0, 1e4):
             continue
-        found = {row["layer"]: row for row in only(own, noise=noise, cond=cond, n=n)}
+        found = {row["layer"]: row for row in chosen(own, noise=noise, cond=cond, n=n)}
         cells = [f"{r['ratio']:.2f} [{r['ratio_low']:.2f}, {r['ratio_high']:.2f}]" for r in map(found.get, shown) if r]
         lines.append((noise, cond, n / found[RLS]["d"], found[BAYES]["value"], *cells))
     return Table(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from analysis.key_covariance.rows import Row, Rows, line, only, part
+from analysis.key_covariance.rows import Row, Rows, line, part
 from analysis.key_covariance.tracking import (
     ANNEALED,
     BAYES,
@@ -12,6 +12,7 @@ from analysis.key_covariance.tracking import (
     LINEAR_FIXED,
     RLS,
 )
+from analysis.rows import chosen
 from ttr_numerics.measure import bounds
 from ttr_numerics.report import Figure, Panel, Series, Theory
 
@@ -25,15 +26,15 @@ def tracking_figure(rows: Rows) -> Figure:
     own = part(rows, "unseen")
     wide = sorted({row["cond"] for row in own})[-2 if len({row["cond"] for row in own}) > 2 else -1]
     levels = sorted({row["noise"] for row in own})
-    panels = [_unseen(only(own, noise=noise, cond=wide), noise, wide) for noise in levels]
+    panels = [_unseen(chosen(own, noise=noise, cond=wide), noise, wide) for noise in levels]
     panels.append(_ratios(own, levels))
     panels += _steady(rows)
     d, n = own[0]["d"], max(row["n"] for row in own)
-    late = {row["layer"]: row for row in only(own, noise=levels[-1], cond=wide, n=n)}
+    late = {row["layer"]: row for row in chosen(own, noise=levels[-1], cond=wide, n=n)}
     base = late[RLS]["value"]
     constant, falling = (np.log(late[layer]["value"] / base) for layer in (DELTA_FIXED, ANNEALED))
     few = sorted({row["n"] for row in own})[1]
-    early = {row["layer"]: row for row in only(own, noise=levels[1], cond=wide, n=few)}
+    early = {row["layer"]: row for row in chosen(own, noise=levels[1], cond=wide, n=few)}
     return Figure(
         name="tracking",
         finding=f"What tracking the uncertainty adds to a fixed metric: after {few} pairs (d = {d}, cond(Σ) = "
@@ -66,8 +67,8 @@ def tracking_figure(rows: Rows) -> Figure:
 def _unseen(own: list[Row], noise: float, cond: float) -> Panel:
     d = own[0]["d"]
     kept = [row for row in own if row["value"] > 1e-12]  # what least squares leaves without noise is rounding
-    shown = [name for name in SHOWN if len(only(kept, layer=name)) > 1]
-    lines: list[Series] = [line(only(kept, layer=name), name, "n", 1 / d) for name in shown]
+    shown = [name for name in SHOWN if len(chosen(kept, layer=name)) > 1]
+    lines: list[Series] = [line(chosen(kept, layer=name), name, "n", 1 / d) for name in shown]
     counts = sorted({row["n"] for row in own})
     x = np.unique(np.geomspace(counts[0], counts[-1], 60).astype(int)).tolist()
     lines.append(
@@ -97,7 +98,7 @@ def _ratios(own: Rows, levels: list[float]) -> Panel:
     noise = levels[-1]
     for cond in sorted({row["cond"] for row in own}):
         for name in (DELTA_FIXED, ANNEALED):
-            found = sorted(only(own, layer=name, cond=cond, noise=noise), key=lambda row: row["n"])
+            found = sorted(chosen(own, layer=name, cond=cond, noise=noise), key=lambda row: row["n"])
             series = line(
                 [row | {"value": row["ratio"], "low": row["ratio_low"], "high": row["ratio_high"]} for row in found],
                 f"{'falling' if name == ANNEALED else 'constant'} step, cond {cond:g}",

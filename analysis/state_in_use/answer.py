@@ -2,10 +2,11 @@
 
 from scipy import stats
 
+from analysis.rows import chosen
 from analysis.state_in_use.fit_figure import fit_figure
 from analysis.state_in_use.fitting import LEAST, RIDGE
 from analysis.state_in_use.memories import ATTENTION
-from analysis.state_in_use.rows import Rows, only, part
+from analysis.state_in_use.rows import Rows, part
 from analysis.state_in_use.state_figures import RANDOM, profile_figure, recall_figure, sweep_figure
 from analysis.state_in_use.tables import bound_table, check_table, fit_table, read_out_table
 from ttr_numerics.report import Section
@@ -39,17 +40,17 @@ def render(rows: Rows) -> Section:
 
 
 def _answer(rows: Rows) -> str:
-    outs = [row for row in only(part(rows, "read-out"), source=RANDOM, cond=1.0) if row["memory"] in (None, 64)]
+    outs = [row for row in chosen(part(rows, "read-out"), source=RANDOM, cond=1.0) if row["memory"] in (None, 64)]
     d = outs[0]["d_k"]
     n = max(row["pairs"] for row in outs if row["pairs"] <= 4 * d)
-    at = [row for row in only(outs, pairs=n) if row["size"] == d]
-    matrix = [row for row in only(outs, pairs=n) if row["layer"] not in ATTENTION]
+    at = [row for row in chosen(outs, pairs=n) if row["size"] == d]
+    matrix = [row for row in chosen(outs, pairs=n) if row["layer"] not in ATTENTION]
     recalled = [row["recalled"] * n for row in at]
     fits = part(rows, "fit")
     noise = max(row["noise"] for row in fits)
-    full = {(r["layer"], r["asked"]): r["median"] for r in only(fits, noise=noise, n=fits[0]["d"])}
+    full = {(r["layer"], r["asked"]): r["median"] for r in chosen(fits, noise=noise, n=fits[0]["d"])}
     above = sum(row["above"] for row in part(rows, "profile")) + sum(row["below"] for row in part(rows, "read-out"))
-    everything = [row for row in only(part(rows, "read-out"), source=RANDOM, pairs=n) if row["size"] == d]
+    everything = [row for row in chosen(part(rows, "read-out"), source=RANDOM, pairs=n) if row["size"] == d]
     order = stats.spearmanr([r["entropic"] for r in everything], [r["recalled"] for r in everything]).statistic
     return (
         f"All of it: of {len(matrix)} read-outs of {n} pairs by layers with a matrix state, d = {d}, {len(at)} have "

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from analysis.rows import chosen
 from analysis.state_in_use.fitting import DELTA, FITTED, LEAST, LINEAR, RIDGE, SOFTMAX
-from analysis.state_in_use.rows import Row, Rows, line, only, part
+from analysis.state_in_use.rows import Row, Rows, line, part
 from ttr_numerics.measure import bounds
 from ttr_numerics.report import Figure, Panel, Series, Theory
 
@@ -30,11 +31,11 @@ def fit_figure(rows: Rows) -> Figure:
     own = part(rows, "fit")
     levels = sorted({row["noise"] for row in own})
     d = own[0]["d"]
-    panels = [_panel(only(own, noise=noise, asked="unseen"), f"unseen queries, noise {noise:g}") for noise in levels]
-    panels += [_panel(only(own, noise=levels[-1], asked="stored"), f"stored pairs, noise {levels[-1]:g}")]
-    noisy, most = only(own, noise=levels[-1]), max(row["n"] for row in own)
-    there = {(r["layer"], r["asked"]): r["median"] for r in only(noisy, n=d)}
-    late = {(r["layer"], r["asked"]): r["median"] for r in only(noisy, n=most)}
+    panels = [_panel(chosen(own, noise=noise, asked="unseen"), f"unseen queries, noise {noise:g}") for noise in levels]
+    panels += [_panel(chosen(own, noise=levels[-1], asked="stored"), f"stored pairs, noise {levels[-1]:g}")]
+    noisy, most = chosen(own, noise=levels[-1]), max(row["n"] for row in own)
+    there = {(r["layer"], r["asked"]): r["median"] for r in chosen(noisy, n=d)}
+    late = {(r["layer"], r["asked"]): r["median"] for r in chosen(noisy, n=most)}
     order = sorted(FITTED, key=lambda name: there[name, "stored"])
     words = "; ".join(f"{name} {there[name, 'stored']:.2f} and {there[name, 'unseen']:.2g}" for name in order)
     return Figure(
@@ -60,7 +61,7 @@ def _panel(own: list[Row], title: str) -> Panel:
     d, noise = own[0]["d"], own[0]["noise"]
     lines: list[Series] = []
     for name in FITTED:
-        kept = [row | {"value_low": row["low"], "value_high": row["high"]} for row in only(own, layer=name)]
+        kept = [row | {"value_low": row["low"], "value_high": row["high"]} for row in chosen(own, layer=name)]
         kept = [row for row in kept if 1e-6 < row["value"] <= TOP]
         if len(kept) > 1:
             lines.append(line(kept, name, "n", "value", 1 / d))

@@ -5,7 +5,7 @@ from typing import Any
 
 from ttr_numerics.report import Measured
 
-__all__ = ["Row", "Rows", "line", "only", "part", "sources"]
+__all__ = ["Row", "Rows", "line", "part", "sources"]
 
 Row = dict[str, Any]
 Rows = Sequence[Row]
@@ -14,11 +14,6 @@ Rows = Sequence[Row]
 def part(rows: Rows, name: str) -> list[Row]:
     """The rows of one part of the study."""
     return [row for row in rows if row["part"] == name]
-
-
-def only(rows: Rows, **values: Any) -> list[Row]:
-    """The rows with these values."""
-    return [row for row in rows if all(row.get(name) == value for name, value in values.items())]
 
 
 def sources(rows: Rows) -> list[str]:

@@ -1,8 +1,9 @@
 """Figures of the state: its size along the sequence, and what size says of recall."""
 
+from analysis.rows import chosen
 from analysis.sources import quantised
 from analysis.state_in_use.memories import ATTENTION
-from analysis.state_in_use.rows import Row, Rows, line, only, part, sources
+from analysis.state_in_use.rows import Row, Rows, line, part, sources
 from ttr_numerics.report import Cloud, Figure, Panel, Series, Theory
 
 __all__ = ["profile_figure", "recall_figure", "sweep_figure"]
@@ -37,10 +38,10 @@ def profile_figure(rows: Rows) -> Figure:
     kept = [row for row in own if row["memory"] in (None, memory)]
     panels = []
     for source in [RANDOM, *sources(own)[:2]]:
-        here = only(kept, source=source)
+        here = chosen(kept, source=source)
         panels += [_ranks(here, source), _entropies(here, source)]
     above, checked = sum(row["above"] for row in own), sum(row["heads"] for row in own)
-    middle = _middle(only(kept, source=RANDOM))
+    middle = _middle(chosen(kept, source=RANDOM))
     used = "; ".join(f"{name} {middle[name]['entropic']:.1f}" for name in SHOWN)
     d, T = middle[SHOWN[0]]["d_k"], middle[SHOWN[0]]["tokens"]
     return Figure(
@@ -62,7 +63,7 @@ def profile_figure(rows: Rows) -> Figure:
 
 
 def _ranks(own: list[Row], source: str) -> Panel:
-    lines: list[Series] = [line(only(own, layer=name), name, "i", "size") for name in RANKED]
+    lines: list[Series] = [line(chosen(own, layer=name), name, "i", "size") for name in RANKED]
     T, d = own[0]["tokens"], own[0]["d_k"]
     x = list(range(1, T))
     lines.append(Theory("min(d, i, T-i)", x, [min(d, i, T - i) for i in x], of=RANKED[0]))
@@ -71,21 +72,21 @@ def _ranks(own: list[Row], source: str) -> Panel:
 
 
 def _entropies(own: list[Row], source: str) -> Panel:
-    lines = tuple(line(only(own, layer=name), name, "i", "entropic") for name in SHOWN)
+    lines = tuple(line(chosen(own, layer=name), name, "i", "entropic") for name in SHOWN)
     return Panel(f"{source}: entropy", "place i (tokens)", SIZE, lines)
 
 
 def _middle(own: list[Row]) -> dict[str, Row]:
     place = sorted({row["i"] for row in own})[len({row["i"] for row in own}) // 2]
-    return {row["layer"]: row for row in only(own, i=place)}
+    return {row["layer"]: row for row in chosen(own, i=place)}
 
 
 def recall_figure(rows: Rows) -> Figure:
     """State size, error, and pairs recalled as more pairs are stored."""
     own = part(rows, "read-out")
-    plain = [row for row in only(own, source=RANDOM, cond=1.0) if row["memory"] in (None, 64)]
+    plain = [row for row in chosen(own, source=RANDOM, cond=1.0) if row["memory"] in (None, 64)]
     d = plain[0]["d_k"]
-    shown = [(name, only(plain, layer=name)) for name in SHOWN]
+    shown = [(name, chosen(plain, layer=name)) for name in SHOWN]
     floor = sorted({(row["pairs"], max(0.0, 1 - d / row["pairs"])) for row in plain})
     least = Theory("1 - d/n", [n / d for n, _ in floor], [value for _, value in floor], of=SHOWN[2])
     everything = Theory("all of them", [n / d for n, _ in floor], [n for n, _ in floor])
@@ -110,12 +111,12 @@ def recall_figure(rows: Rows) -> Figure:
             x_log=True,
             y_log=True,
         ),
-        _cloud(only(own, source=RANDOM), "random keys, all gates and spectra"),
+        _cloud(chosen(own, source=RANDOM), "random keys, all gates and spectra"),
     ]
     if sources(own):
         panels.append(_cloud([row for row in own if "keys" in row], "stored keys"))
     n = max(row["pairs"] for row in plain if row["pairs"] <= 4 * d)
-    at = {row["layer"]: row for row in only(plain, pairs=n)}
+    at = {row["layer"]: row for row in chosen(plain, pairs=n)}
     full = {name: row for name, row in at.items() if row["size"] == d}
     low, high = (choose(full.values(), key=lambda row: row["recalled"]) for choose in (min, max))
     below, checked = sum(row["below"] for row in own), sum(row["heads"] for row in own)
@@ -151,7 +152,7 @@ def _cloud(own: list[Row], title: str) -> Panel:
 
 def sweep_figure(rows: Rows) -> Figure:
     """State size and recall over the gate's memory and over the keys' covariance."""
-    own = only(part(rows, "read-out"), source=RANDOM)
+    own = chosen(part(rows, "read-out"), source=RANDOM)
     gated = [row for row in own if row["memory"] and row["pairs"] == 128 and row["cond"] == 1.0]
     gated = list({(row["layer"], row["memory"]): row for row in gated}.values())
     coloured = [row for row in own if row["pairs"] == 64 and row["layer"] in COVARIED]
@@ -161,13 +162,13 @@ def sweep_figure(rows: Rows) -> Figure:
         (coloured, COVARIED, "cond", "condition number of Σ"),
     ):
         for y, factor, what in (("entropic", "", f"{SIZE} of H"), ("recalled", "pairs", "pairs recalled by argmax")):
-            lines = tuple(line(only(found, layer=name), name, x, y, factor=factor) for name in names)
+            lines = tuple(line(chosen(found, layer=name), name, x, y, factor=factor) for name in names)
             title = f"{found[0]['pairs']} pairs"
             panels.append(Panel(title, label, what, lines, x_log=True))
     ends = sorted({row["memory"] for row in gated})
     spread = sorted({row["cond"] for row in coloured})
-    words = "; ".join(_change(only(gated, layer=name), "memory", ends[0], ends[-1], name) for name in SWEPT)
-    colours = "; ".join(_change(only(coloured, layer=name), "cond", spread[0], spread[-1], name) for name in COVARIED)
+    words = "; ".join(_change(chosen(gated, layer=name), "memory", ends[0], ends[-1], name) for name in SWEPT)
+    colours = "; ".join(_change(chosen(coloured, layer=name), "cond", spread[0], spread[-1], name) for name in COVARIED)
     return Figure(
         name="sweep",
         finding=f"Gates and covariance shrink what is used, not the rank. Entropic size and pairs recalled from a "
@@ -182,7 +183,7 @@ def sweep_figure(rows: Rows) -> Figure:
 
 
 def _change(own: list[Row], x: str, first: float, last: float, name: str) -> str:
-    found = [only(own, **{x: end})[0] for end in (first, last)]
+    found = [chosen(own, **{x: end})[0] for end in (first, last)]
     sizes = " to ".join(f"{row['entropic']:.0f}" for row in found)
     pairs = " to ".join(f"{row['recalled'] * row['pairs']:.0f}" for row in found)
     return f"{name} {sizes} and {pairs}"

@@ -2,18 +2,17 @@
 
 from collections.abc import Iterator
 
-from scipy import stats
-
+from analysis.chance import COLUMNS, counted
+from analysis.rows import chosen
 from analysis.sources import quantised
 from analysis.state_in_use.fit_figure import closed_form
 from analysis.state_in_use.fitting import DELTA, FITTED, LEAST, LINEAR, RIDGE
 from analysis.state_in_use.memories import ATTENTION
-from analysis.state_in_use.rows import Row, Rows, only, part
+from analysis.state_in_use.rows import Row, Rows, part
 from ttr_numerics.report import Table
 
 __all__ = ["bound_table", "check_table", "fit_table", "read_out_table"]
 
-LIMIT = 3.0  # standard errors
 CLOSE = 8  # |n - d| below which least norm's error has hardly a variance
 
 
@@ -101,7 +100,7 @@ def fit_table(rows: Rows) -> Table:
         for name in FITTED:
             cells: list[float | None] = []
             for load in (0.5, 1.0, 2.0, 8.0):
-                found = {r["asked"]: r for r in only(own, noise=noise, layer=name, n=round(load * own[0]["d"]))}
+                found = {r["asked"]: r for r in chosen(own, noise=noise, layer=name, n=round(load * own[0]["d"]))}
                 cells += [found[asked]["value"] if asked in found else None for asked in ("stored", "unseen")]
             lines.append((noise, name, *cells))
     loads = tuple(f"{asked}, n = {load}" for load in ("d/2", "d", "2d", "8d") for asked in ("stored", "unseen"))
@@ -117,12 +116,10 @@ def check_table(rows: Rows) -> Table:
     """Closed forms of the unseen error against every row."""
     lines = []
     for name, status, found in _checks(part(rows, "fit")):
-        outside = sum(abs(x) > LIMIT for x, _ in found)
-        expected = sum(2 * float(stats.t.sf(LIMIT, trials - 1)) for _, trials in found)
-        lines.append((name, status, len(found), outside, expected, max((abs(x) for x, _ in found), default=0.0)))
+        lines.append(counted(name, status, found))
     return Table(
         "Closed forms of the error at unseen queries",
-        ("formula", "status", "means", "beyond 3 standard errors", "expected by chance", "largest, standard errors"),
+        COLUMNS,
         lines,
         f"Least norm where |n - d| ≥ {CLOSE}: closer its error has hardly a variance, and next to it draws with a long "
         "right tail put a mean further below than Student's t allows. Without noise errors below 0.001 "
@@ -134,7 +131,7 @@ def check_table(rows: Rows) -> Table:
 def _checks(own: Rows) -> Iterator[tuple[str, str, list[tuple[float, int]]]]:
     for layer, status in ((LINEAR, "exact"), (DELTA, "exact"), (LEAST, "exact"), (RIDGE, "limit n, d → ∞")):
         found = []
-        for row in only(own, layer=layer, asked="unseen"):
+        for row in chosen(own, layer=layer, asked="unseen"):
             formula = closed_form(layer, row["n"], row["d"], row["noise"])
             if _judged(row, layer, formula) and formula is not None:
                 found.append(((row["value"] - formula) / (row["high"] - row["value"]), row["trials"]))
