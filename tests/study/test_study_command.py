@@ -77,6 +77,7 @@ def test_rows_of_another_seed_or_code_are_not_built_upon(call, tmp_path):
     ("options", "sentence"),
     [
         (("--axis", "m=1"), "axis: expected one of n, d, got m"),
+        (("--axis", "d=three"), "axis: expected values of d like 2, got three"),
         (("--axis", "n"), "--axis: expected NAME=V1,V2, got n"),
         (("--axis", "n=8", "--axis", "n=9"), "--axis: expected each axis once, as n=V1,V2, got n 2 times"),
         (("--seed", "-1"), "--seed: expected at least 0, got -1"),

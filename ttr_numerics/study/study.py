@@ -93,6 +93,9 @@ class Study:
             if not known or name in _OF_SOURCE:
                 axes = dict.fromkeys(name for cell in self.cells for name in cell if name not in _OF_SOURCE)
                 raise ValueError(f"axis: expected one of {', '.join(axes)}, got {name}")
+            words = [value for value in chosen[name] if isinstance(value, str)]
+            if words and not any(isinstance(value, str) for value in known):
+                raise ValueError(f"axis: expected values of {name} like {known[0]}, got {words[0]}")
         new = {name for name, values in chosen.items() if not all(self._has(name, value) for value in values)}
         on_keys = _Restricted(self.on_keys, chosen, new) if self.on_keys is not None else None
         return replace(self, grids=_restricted(self.grids, chosen, new), on_keys=on_keys)
