@@ -1,26 +1,15 @@
 """Cells of the map of forms: which stored rows belong together, and their error in the units it is read in."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from analysis.conditioning.forms import DEFAULT_CHUNK, INNOVATION, MOMENTS, ROOT
+from analysis.rows import Rows
 
-__all__ = ["FORMS", "Rows", "at_default_chunk", "dtypes", "in_law", "in_roots", "over_best", "part", "taken", "unit"]
+__all__ = ["FORMS", "at_default_chunk", "in_law", "in_roots", "over_best", "taken", "unit"]
 
-Rows = Sequence[dict[str, Any]]
 FORMS = (INNOVATION, ROOT, MOMENTS)  # what the choice is between; the dense QR is the yardstick
-
-
-def part(rows: Rows, part: str) -> list[dict[str, Any]]:
-    """The rows of one part."""
-    return [row for row in rows if row["part"] == part]
-
-
-def dtypes(rows: Rows) -> list[str]:
-    """The dtypes of `rows`, in order."""
-    return list(dict.fromkeys(row["dtype"] for row in rows if "dtype" in row))
 
 
 def taken(rows: Rows) -> list[dict[str, Any]]:

@@ -5,10 +5,11 @@ from collections.abc import Callable
 import numpy as np
 
 from analysis.conditioning import cells
-from analysis.conditioning.cells import FORMS, Rows
+from analysis.conditioning.cells import FORMS
 from analysis.conditioning.forgetting import DIMENSION, RECURSIVE, T
-from analysis.conditioning.forms import EDGE, FIXED, INNOVATION, ROOT, TIED
+from analysis.conditioning.forms import CONSTANT, EDGE, FIXED, INNOVATION, ROOT, TIED
 from analysis.performance.counts import linear_attention, ridge_by_innovation
+from analysis.rows import Rows, chosen, values
 from ttr_numerics.report import Table, Value
 from ttr_numerics.report.notation import number
 
@@ -19,11 +20,13 @@ TOKENS, WIDTH = 1024, 64  # of the flops, d_k = d_v
 
 def choice_table(rows: Rows) -> Table:
     """What the automatic choice gives, by dtype and kind of ridge."""
-    own = cells.part(rows, "forms")
+    own = chosen(rows, part="forms")
     lines = []
-    for dtype in cells.dtypes(own):
-        for ridge in (TIED, EDGE, str(FIXED)):
-            each = [row for row in cells.taken(own) if (row["dtype"], row["ridge"]) == (dtype, ridge)]
+    for dtype in values(own, "dtype"):
+        for ridge in (TIED, EDGE, CONSTANT):
+            each = chosen(cells.taken(own), dtype=dtype, ridge=ridge)
+            if not each:
+                continue
             factors = [cells.over_best(own, row) for row in each]
             forms = " and ".join(form for form in FORMS if any(row["form"] == form for row in each))
             near = sum(factor <= 10 for factor in factors)
@@ -50,18 +53,17 @@ def choice_table(rows: Rows) -> Table:
 
 def chunk_table(rows: Rows) -> Table:
     """Cost and error of each form and chunk."""
-    own = [row for row in cells.part(rows, "forms") if row["form"] in FORMS]
+    own = [row for row in chosen(rows, part="forms") if row["form"] in FORMS]
     lines = []
     for form, chunk in dict.fromkeys((row["form"], row["chunk"]) for row in own):
-        each = [row for row in own if (row["form"], row["chunk"]) == (form, chunk)]
+        each = chosen(own, form=form, chunk=chunk)
         line: list[Value] = [form, chunk, _flops(form, chunk) / linear_attention(TOKENS, WIDTH, WIDTH)]
-        for dtype in cells.dtypes(own):
-            double = [row for row in each if row["dtype"] == dtype]
-            solved = [row for row in double if row["value"] is not None]
-            line.append(max(map(cells.in_law, solved)))
-            line.append(_reach(double))
+        for dtype in values(own, "dtype"):
+            beside = chosen(each, dtype=dtype)
+            solved = [row for row in beside if row["value"] is not None]
+            line += [max(map(cells.in_law, solved)), _reach(beside)]
         lines.append(line)
-    titles = [f"{dtype}: {what}" for dtype in cells.dtypes(own) for what in ("worst error, law", "half kept to κ")]
+    titles = [f"{dtype}: {what}" for dtype in values(own, "dtype") for what in ("worst error, law", "half kept to κ")]
     return Table(
         "Speed against conditioning: each form and chunk",
         ("form", "chunk", "flops, linear attention", *titles),
@@ -75,13 +77,13 @@ def chunk_table(rows: Rows) -> Table:
 
 def recursive_table(rows: Rows) -> Table:
     """Error of the three forms of recursive least squares by decay."""
-    own = cells.part(rows, "recursive")
-    dtypes, lines = cells.dtypes(own), []
+    own = chosen(rows, part="recursive")
+    dtypes, lines = values(own, "dtype"), []
     for decay in sorted({row["log_decay"] for row in own}, reverse=True):
         line: list[Value] = [f"{decay:g}".replace("-", "−")]
         for dtype in dtypes:
             for form in RECURSIVE:
-                each = [row for row in own if (row["log_decay"], row["dtype"], row["form"]) == (decay, dtype, form)]
+                each = chosen(own, log_decay=decay, dtype=dtype, form=form)
                 refused = any(row["refused"] for row in each)
                 line.append("refused" if refused else number(max(row["value"] for row in each)))
         lines.append(line)

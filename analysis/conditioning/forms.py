@@ -11,23 +11,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from analysis.conditioning import truth
-from analysis.conditioning.solvers import SEED
 from ttr_numerics import exact, tasks
-from ttr_numerics.arrays import LinAlgError
+from ttr_numerics.arrays import Array, LinAlgError, diagonal_matrix, namespace, to_numpy, zeros
 from ttr_numerics.exact import innovation, square_root
+from ttr_numerics.study import placed
 
-__all__ = ["Contenders", "Problem", "errors_of", "form_rows", "kappa", "largest", "problem"]
+__all__ = ["Contenders", "Problem", "answered", "chosen_form", "errors_of", "form_rows", "kappa", "largest", "problem"]
 
 T, DIMENSION, VALUES = 64, 16, 4
 # t < d, t near d, t at the ends of chunks and between
 POSITIONS = (1, 2, 4, 8, 12, 14, 15, 16, 17, 18, 19, 20, 22, 24, 28, 32, 33, 40, 48, 63, 64)
 CHUNKS = (8, 16, 32, 64)
-CONDITIONS = {
-    "float64": (*(10.0 ** (e / 2) for e in range(11)), *(10.0**e for e in range(6, 11))),
-    "float32": tuple(10.0 ** (e / 2) for e in range(11)),
-}
-DECADES = {"float64": tuple(10.0**e for e in range(9)), "float32": tuple(10.0**e for e in range(4))}
-DRAWS = 2
 FIXED = 1e-2
 INNOVATION, ROOT, MOMENTS, DENSE = "innovation", "square root", "moments", "dense QR"
 CHEBYSHEV = "Chebyshev"
@@ -39,7 +33,7 @@ NAMED = {
 }
 DEFAULT_CHUNK = {INNOVATION: innovation.CHUNK, ROOT: square_root.CHUNK}
 RANDOM, RECALL = "random q", "q = k"
-TIED, EDGE = "0.01/cond²", "edge of the choice"
+TIED, EDGE, CONSTANT = "0.01/cond²", "edge of the choice", str(FIXED)
 
 
 class Problem(NamedTuple):
@@ -51,25 +45,26 @@ class Problem(NamedTuple):
     ridge: float
 
 
-Contenders = Mapping[tuple[str, int | None], Callable[[np.ndarray, Problem], np.ndarray]]  # by form and chunk
+Form = Callable[[Array, Array, Array, float], Array]  # o (T, d_v) of q, k, v and the ridge
+Contenders = Mapping[tuple[str, int | None], Form]  # by name and chunk
 
 
-def form_rows(dtype: str, cond: float, kind: str | float, draws: int = DRAWS) -> list[dict[str, Any]]:
-    """The largest error of every form over `draws` problems, for both kinds of query; `kind` is of the ridge."""
-    problems = [problem(dtype, cond, kind, draw) for draw in range(draws)]
-    cell = {"part": "forms", "dtype": dtype, "prescribed": cond, "ridge": str(kind), "draws": draws}
-    cell["kappa"] = max(kappa(p.k, p.ridge) for p in problems)
-    taken = [NAMED[exact.choose_ridge_prefixes(p.k, p.ridge).__name__] for p in problems]
+def form_rows(cell: dict[str, Any], rng: np.random.Generator) -> list[dict[str, Any]]:
+    """The largest error of every form over `draws` problems, for both kinds of query, with the cell's kind of ridge."""
+    problems = [problem(rng, cell["dtype"], cell["prescribed"], cell["ridge"]) for _ in range(cell["draws"])]
+    largest_kappa = max(kappa(p.k, p.ridge) for p in problems)
+    taken = [chosen_form(cell, p.k, p.ridge) for p in problems]
     solutions = [truth.prefix_solutions(p.k, p.v, POSITIONS, p.ridge) for p in problems]
     rows = []
-    for (query, form, chunk), errors in errors_of(_contenders(), problems, solutions, POSITIONS).items():
+    for (query, form, chunk), errors in errors_of(cell, CONTENDERS, problems, solutions, POSITIONS).items():
         default = chunk == DEFAULT_CHUNK.get(form, chunk)
-        row = cell | {"query": query, "form": form, "chunk": chunk, "taken": default * taken.count(form)}
-        rows.append(row | largest(errors))
+        row = {"kappa": largest_kappa, "query": query, "form": form, "chunk": chunk}
+        rows.append(row | {"taken": default * taken.count(form)} | largest(errors))
     return rows
 
 
 def errors_of(
+    cell: dict[str, Any],
     contenders: Contenders,
     problems: Sequence[Problem],
     solutions: Sequence[np.ndarray],
@@ -78,16 +73,28 @@ def errors_of(
     """The largest error over `positions` by query, form and chunk, one a problem; None where the form refuses."""
     found: dict[tuple[str, str, int | None], list[float | None]] = {}
     at = np.array(positions) - 1
-    for problem, S in zip(problems, solutions, strict=True):
-        for query, q in problem.queries.items():
+    for p, S in zip(problems, solutions, strict=True):
+        for query, q in p.queries.items():
             right = truth.answers(q[at], S)
-            for (form, chunk), answer in contenders.items():
+            for (name, chunk), form in contenders.items():
                 try:
-                    error = truth.largest_error(answer(q, problem)[at], right)
+                    error = truth.largest_error(answered(cell, form, q, p)[at], right)
                 except LinAlgError:
                     error = None
-                found.setdefault((query, form, chunk), []).append(error)
+                found.setdefault((query, name, chunk), []).append(error)
     return found
+
+
+def answered(cell: dict[str, Any], form: Form, q: np.ndarray, p: Problem) -> np.ndarray:
+    """o (T, d_v) of a form in the library of the cell; raises LinAlgError."""
+    queries, keys, values = placed(cell, q, p.k, p.v)
+    return to_numpy(form(queries, keys, values, p.ridge))
+
+
+def chosen_form(cell: dict[str, Any], k: np.ndarray, ridge: float, *log_decay: np.ndarray) -> str:
+    """The form that `exact.ridge_prefixes` takes of itself."""
+    keys, *gates = placed(cell, k, *log_decay)
+    return NAMED[exact.choose_ridge_prefixes(keys, ridge, *gates).__name__]
 
 
 def kappa(k: np.ndarray, ridge: float) -> float:
@@ -102,15 +109,14 @@ def largest(errors: Sequence[float | None]) -> dict[str, Any]:
     return {"refused": len(errors) - len(kept), "value": max(kept) if len(kept) == len(errors) else None}
 
 
-def problem(dtype: str, cond: float, kind: str | float, draw: int) -> Problem:
-    rng = np.random.default_rng([SEED, int(dtype[-2:]), round(2 * np.log10(cond)), draw])
+def problem(rng: np.random.Generator, dtype: str, cond: float, kind: str) -> Problem:
+    """Keys of prescribed cond(K), values and queries standard normal, and a ridge of one of `RIDGES`."""
     k = tasks.conditioned_keys(rng, T, DIMENSION, cond).astype(dtype)
     v, q = (rng.standard_normal((T, n)).astype(dtype) for n in (VALUES, DIMENSION))
-    ridge = _edge(k) if kind == EDGE else 0.01 / cond**2 if kind == TIED else kind
-    return Problem(k, v, {RANDOM: q, RECALL: k}, float(k.dtype.type(ridge)))
+    return Problem(k, v, {RANDOM: q, RECALL: k}, float(k.dtype.type(RIDGES[kind](k, cond))))
 
 
-def _edge(k: np.ndarray) -> float:
+def _edge(k: np.ndarray, cond: float) -> float:
     """The smallest ridge with innovations, to a thousandth, found by asking."""
     low, high = -60.0, 0.0  # of log10
     while high - low > 5e-4:
@@ -121,34 +127,49 @@ def _edge(k: np.ndarray) -> float:
     return 10**high
 
 
-def _contenders() -> Contenders:
-    def by(form: Callable[[np.ndarray, Problem, int], np.ndarray], chunk: int) -> Any:
-        return lambda q, p: form(q, p, chunk)
-
-    return {
-        **{(INNOVATION, chunk): by(by_innovation, chunk) for chunk in CHUNKS},
-        **{(ROOT, chunk): by(by_square_root, chunk) for chunk in CHUNKS},
-        (MOMENTS, None): lambda q, p: exact.ridge_prefixes_by_moments(q, p.k, p.v, ridge=p.ridge).o,
-        (DENSE, None): by_dense_qr,
-    }
+RIDGES: dict[str, Callable[[np.ndarray, float], float]] = {
+    TIED: lambda k, cond: 0.01 / cond**2,
+    EDGE: _edge,
+    CONSTANT: lambda k, cond: FIXED,
+}
 
 
-def by_innovation(q: np.ndarray, p: Problem, chunk: int) -> np.ndarray:
+def by_innovation(q: Array, k: Array, v: Array, ridge: float, chunk: int) -> Array:
     """`exact.ridge_prefixes_by_innovation` with chunks of any length."""
-    P = np.diag(1 / np.full(DIMENSION, p.ridge, dtype=q.dtype))
-    start = exact.Recursion(np.zeros((DIMENSION, VALUES), dtype=q.dtype), P)
-    return innovation.innovation_prefixes(q, p.k, p.v, None, None, start, chunk).o
+    d = k.shape[-1]
+    start = exact.Recursion(zeros(v, (d, v.shape[-1])), diagonal_matrix(1 / (zeros(k, (d,)) + ridge)))
+    return innovation.innovation_prefixes(q, k, v, None, None, start, chunk).o
 
 
-def by_square_root(q: np.ndarray, p: Problem, chunk: int) -> np.ndarray:
+def by_square_root(q: Array, k: Array, v: Array, ridge: float, chunk: int) -> Array:
     """`exact.ridge_prefixes_by_square_root` with chunks of any length: in float64, the answer rounded."""
-    start = exact.SquareRoot(np.diag(np.sqrt(np.full(DIMENSION, p.ridge))), np.zeros((DIMENSION, VALUES)))
-    Q, K, V = (x.astype(np.float64) for x in (q, p.k, p.v))
-    return square_root.square_root_prefixes(Q, K, V, None, None, start, chunk).o.astype(q.dtype)
+    xp = namespace(q, k, v)
+    Q, K, V = (xp.astype(x, xp.float64) for x in (q, k, v))
+    d = K.shape[-1]
+    start = exact.SquareRoot(diagonal_matrix(xp.sqrt(zeros(K, (d,)) + ridge)), zeros(V, (d, V.shape[-1])))
+    return xp.astype(square_root.square_root_prefixes(Q, K, V, None, None, start, chunk).o, q.dtype)
 
 
-def by_dense_qr(q: np.ndarray, p: Problem) -> np.ndarray:
+def by_moments(q: Array, k: Array, v: Array, ridge: float) -> Array:
+    """`exact.ridge_prefixes_by_moments`."""
+    return exact.ridge_prefixes_by_moments(q, k, v, ridge=ridge).o
+
+
+def by_dense_qr(q: Array, k: Array, v: Array, ridge: float) -> Array:
     """`exact.ridge`, a QR factorisation of all rows so far at every position: the yardstick."""
-    prefix = np.tril(np.ones((T, T), dtype=q.dtype))
-    K, V = (np.broadcast_to(x, (T, *x.shape)) for x in (p.k, p.v))
-    return (q[:, None, :] @ exact.ridge(K, V, p.ridge, prefix).S)[:, 0]
+    xp, n = namespace(q, k, v), k.shape[-2]
+    prefix = xp.tril(zeros(k, (n, n)) + 1)
+    K, V = (xp.broadcast_to(x, (n, *x.shape)) for x in (k, v))
+    return (q[:, None, :] @ exact.ridge(K, V, ridge, prefix).S)[:, 0, :]
+
+
+def _of_chunk(form: Callable[[Array, Array, Array, float, int], Array], chunk: int) -> Form:
+    return lambda q, k, v, ridge: form(q, k, v, ridge, chunk)
+
+
+CONTENDERS: Contenders = {
+    **{(INNOVATION, chunk): _of_chunk(by_innovation, chunk) for chunk in CHUNKS},
+    **{(ROOT, chunk): _of_chunk(by_square_root, chunk) for chunk in CHUNKS},
+    (MOMENTS, None): by_moments,
+    (DENSE, None): by_dense_qr,
+}

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from analysis.conditioning import cells
-from analysis.conditioning.cells import FORMS, Rows
+from analysis.conditioning.cells import FORMS
 from analysis.conditioning.forms import (
     CHEBYSHEV,
     CHUNKS,
@@ -22,6 +22,7 @@ from analysis.conditioning.forms import (
     TIED,
     T,
 )
+from analysis.rows import Rows, chosen, values
 from ttr_numerics.report import Figure, Measured, Panel, Series, Theory
 from ttr_numerics.report.notation import number
 
@@ -32,9 +33,9 @@ SWITCH = "the switch"
 
 def choice_answer(rows: Rows) -> str:
     """What the automatic choice guarantees, measured: one sentence."""
-    own = cells.taken(cells.part(rows, "forms"))
-    innovations, roots = ([row for row in own if row["form"] == form] for form in (INNOVATION, ROOT))
-    by = [(dtype, [row for row in innovations if row["dtype"] == dtype]) for dtype in cells.dtypes(own)]
+    own = cells.taken(chosen(rows, part="forms"))
+    innovations, roots = (chosen(own, form=form) for form in (INNOVATION, ROOT))
+    by = [(dtype, chosen(innovations, dtype=dtype)) for dtype in values(own, "dtype")]
     worst = " and ".join(f"{number(max(map(cells.in_roots, each)))} √u in {dtype}" for dtype, each in by if each)
     root = max(map(cells.in_law, roots), default=0.0)
     return (
@@ -45,37 +46,38 @@ def choice_answer(rows: Rows) -> str:
 
 def forms_figure(rows: Rows) -> Figure:
     """Error of each form against κ, dtype by query."""
-    own = cells.part(rows, "forms")
+    own = chosen(rows, part="forms")
     panels = []
-    for dtype in cells.dtypes(own):
+    for dtype in values(own, "dtype"):
         for query in (RANDOM, RECALL):
-            cell = [row for row in own if (row["dtype"], row["query"], row["ridge"]) == (dtype, query, TIED)]
-            lines = [_line(form, [row for row in cell if row["form"] == form]) for form in (*FORMS, DENSE)]
+            cell = chosen(own, dtype=dtype, query=query, ridge=TIED)
+            lines = [_line(form, chosen(cell, form=form)) for form in (*FORMS, DENSE)]
             laws = _laws(
                 cell,
                 (INNOVATION, 1.0, 1.0, "κu"),
                 (ROOT, 1.0, 0.5, "√κ·u"),
             )
-            switch = float(np.median([row["kappa"] for row in own if row["ridge"] == EDGE and row["dtype"] == dtype]))
+            switch = float(np.median([row["kappa"] for row in chosen(own, ridge=EDGE, dtype=dtype)]))
             panels.append(_panel(f"{dtype}, {query}", dtype, [*lines, *laws, _upright(dtype, switch)]))
     return Figure(
         "forms",
         tuple(panels),
         _forms_finding(own),
-        f"‖ô_t - o_t‖/‖o_t‖ at the worst of {len(POSITIONS)} positions (before, at and after t = d) and of "
-        f"{own[0]['draws']} problems, against κ = 1 + ‖K'K‖_F/λ with λ = 0.01/cond(K)²: T = {T}, d = {DIMENSION}, "
-        "values that do not fit, truth in decimal arithmetic. Points: the chunk that the form uses; bars: from the "
-        f"best to the worst chunk among {', '.join(map(str, CHUNKS))}. Dense QR: `exact.ridge` of all rows so far, at "
-        "every position. √u is half of the digits; the upright line is "
-        "where the choice goes from innovations to square roots. A line that ends early was refused from there on. "
-        "float32: by square root all is factored in float64.",
+        "‖ô_t - o_t‖/‖o_t‖ at the worst position and draw against κ = 1 + ‖K'K‖_F/λ, λ = 0.01/cond(K)², truth in "
+        "decimal arithmetic. Points: the chunk that the form uses. Dense QR: `exact.ridge` of all rows so far, at "
+        "every position. A line that ends early was refused from there on. float32: by square root all is factored in "
+        "float64.",
+        f"T = {T}, d = {DIMENSION}, values that do not fit; {len(POSITIONS)} positions, before, at and after t = d; "
+        f"{own[0]['draws']} draws of each cond(K), all forms and chunks on each.",
+        f"From the best to the worst chunk among {', '.join(map(str, CHUNKS))}.",
+        "κu and √κ·u: laws without constants. √u: half of the digits. Upright: where the choice goes from innovations "
+        "to square roots.",
     )
 
 
 def _forms_finding(own: Rows) -> str:
-    double = [row for row in own if row["dtype"] == "float64" and row["value"] is not None]
-    double = [row for row in double if cells.at_default_chunk(row)]
-    by = {form: number(max(cells.in_law(row) for row in double if row["form"] == form)) for form in FORMS}
+    double = [row for row in chosen(own, dtype="float64") if row["value"] is not None and cells.at_default_chunk(row)]
+    by = {form: number(max(map(cells.in_law, chosen(double, form=form)))) for form in FORMS}
     factors = [cells.over_best(own, row) for row in cells.taken(own)]
     near = sum(factor <= 10 for factor in factors)
     return (
@@ -87,15 +89,15 @@ def _forms_finding(own: Rows) -> str:
 
 def forgetting_figure(rows: Rows) -> Figure:
     """Error of the two forms for a fixed ridge beside forgetting."""
-    own = cells.part(rows, "fixed ridge")
+    own = chosen(rows, part="fixed ridge")
     panels = []
-    for dtype in cells.dtypes(own):
-        cell = [row for row in own if row["dtype"] == dtype]
+    for dtype in values(own, "dtype"):
+        cell = chosen(own, dtype=dtype)
         lines: list[Series] = []
         for form in (CHEBYSHEV, MOMENTS):
             for decay in sorted({row["log_decay"] for row in cell}, reverse=True):
-                each = [row for row in cell if (row["form"], row["log_decay"]) == (form, decay)]
-                lines.append(_line(f"{form}, {-decay:g} nats", _worst_query(each)))
+                each = _worst_query(chosen(cell, form=form, log_decay=decay))
+                lines.append(_line(f"{form}, {-decay:g} nats", each, form))
         panels.append(_panel(dtype, dtype, [*lines, *_laws(cell, (None, 1.0, 1.0, "κu")), *_switch(dtype, cell)]))
     taken = cells.taken(own)
     single = max((cells.in_roots(row) for row in taken if row["form"] == CHEBYSHEV), default=0.0)
@@ -110,12 +112,15 @@ def forgetting_figure(rows: Rows) -> Figure:
         f"most {by[CHEBYSHEV]} κu by Chebyshev steps, {by[MOMENTS]} κu by moments. Where the choice "
         f"takes Chebyshev steps their error is at most {number(single)} √u.",
         "As above, the worse of both kinds of query, for a decay of so many nats a token; κ counts every token whole. "
-        "The upright line lies between the last κ at which the choice takes Chebyshev steps and the first at which it "
-        "takes moments. A line that ends early was refused from there on.",
+        "A line that ends early was refused from there on.",
+        f"Keys, values and positions as above; {own[0]['draws']} draws of each cond(K), both rates and forms on each.",
+        "None: both forms choose their own chunks.",
+        "κu: a law without constant. √u: half of the digits. Upright: between the last κ at which the choice takes "
+        "Chebyshev steps and the first at which it takes moments.",
     )
 
 
-def _line(label: str, rows: Rows) -> Measured:
+def _line(label: str, rows: Rows, layer: str = "") -> Measured:
     """Points at the chunk that the form uses, bars over all chunks."""
     points = []
     for row in sorted(
@@ -123,7 +128,7 @@ def _line(label: str, rows: Rows) -> Measured:
     ):
         beside = [each["value"] for each in rows if each["kappa"] == row["kappa"] and each["value"] is not None]
         points.append((row["kappa"], row["value"], min(beside), max(beside)))
-    return Measured(label, *zip(*points, strict=True)) if points else Measured(label, (), ())
+    return Measured(label, *(zip(*points, strict=True) if points else ((), ())), layer=layer)
 
 
 def _laws(rows: Rows, *laws: tuple[str | None, float, float, str]) -> list[Theory]:
@@ -139,7 +144,7 @@ def _laws(rows: Rows, *laws: tuple[str | None, float, float, str]) -> list[Theor
 
 def _switch(dtype: str, rows: Rows) -> list[Theory]:
     """Between the last κ at which the choice takes Chebyshev steps and the first at which it does not."""
-    own = [row for row in rows if row["form"] == CHEBYSHEV]
+    own = chosen(rows, form=CHEBYSHEV)
     last = max((row["kappa"] for row in own if row["taken"]), default=None)
     first = min((row["kappa"] for row in own if not row["taken"]), default=None)
     return [_upright(dtype, (last * first) ** 0.5)] if last and first else []
@@ -161,7 +166,7 @@ def _worst_query(rows: Rows) -> list[dict[str, Any]]:
     """For each κ the row of the query with the larger error; none where one was refused."""
     kept = []
     for kappa in sorted({row["kappa"] for row in rows}):
-        each = [row for row in rows if row["kappa"] == kappa]
+        each = chosen(rows, kappa=kappa)
         if all(row["value"] is not None for row in each):
             kept.append(max(each, key=lambda row: row["value"]))
     return kept
