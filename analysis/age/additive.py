@@ -46,13 +46,21 @@ def _mean_of_heads(n: int, d: int) -> np.ndarray:
 
 
 def _read_first(K: np.ndarray, V: np.ndarray) -> dict[str, Any]:
-    return {**_channel_gates(K, V), "bonus": np.full(K[:, 0].shape, BONUS)}
+    return {**_channel_gates(K, V), "bonus": np.full(K.shape[-1], BONUS)}
 
 
 def _with_bonus(n: int, d: int) -> np.ndarray:
     weights = powers(n, spread_decays(d)) / spread_decays(d)  # read before this token's gate: one factor less
     weights[0] = BONUS
     return bounds.additive_age_errors(weights)
+
+
+def _products_with_bonus(layer: str, arguments: dict[str, Any], K: np.ndarray, V: np.ndarray) -> np.ndarray:
+    """Σ_j (k_i'G_j k_j)v_j (m, n, d_v) with the gates G_j = α^(age-1) before the newest pair, and its bonus."""
+    age = np.arange(K.shape[1])[::-1, None]
+    G = np.exp((age - 1) * arguments["log_decay"][:, -1:])
+    G[:, -1] = arguments["bonus"]
+    return np.asarray(K @ ((G * K).mT @ V))
 
 
 def _averaged(K: np.ndarray, V: np.ndarray) -> dict[str, Any]:
@@ -109,8 +117,25 @@ SUBJECTS = (
         _channel_gates,
         lambda n, d: bounds.additive_age_errors(powers(n, spread_decays(d))),
     ),
-    Subject("RetNet, mean of 4 heads", "gated_linear_attention", "α = 1 - 2^(-5-h)", EXACT, _heads, _mean_of_heads),
-    Subject("RWKV-6", "rwkv6", f"{SPREAD}, bonus {BONUS}", EXACT, _read_first, _with_bonus, by_last_query),
+    Subject(
+        "RetNet, mean of 4 heads",
+        "gated_linear_attention",
+        "α = 1 - 2^(-5-h)",
+        EXACT,
+        _heads,
+        _mean_of_heads,
+        period=HEADS,
+    ),
+    Subject(
+        "RWKV-6",
+        "rwkv6",
+        f"{SPREAD}, bonus {BONUS}",
+        EXACT,
+        _read_first,
+        _with_bonus,
+        by_last_query,
+        solver=_products_with_bonus,
+    ),
     Subject(
         "RWKV-4",
         "rwkv4",

@@ -9,7 +9,7 @@ from analysis.age.measured import LENGTH
 from analysis.chance import BEYOND, expected_beyond
 from analysis.rows import Rows
 
-__all__ = ["Count", "Half", "counted", "deviation", "half_age", "of_layers", "percent"]
+__all__ = ["Count", "Half", "counted", "deviation", "half_age", "of_layers", "percent", "rounding", "statuses"]
 
 
 class Count(NamedTuple):
@@ -36,10 +36,21 @@ class Half(NamedTuple):
 
 def deviation(row: dict[str, Any]) -> float:
     """(measured - theory)/standard error; 0 where both are rounding: a pair that is recalled exactly."""
-    # An error of n d u in an output of size 1 is squared in the measured error; the formula adds some 10 n terms.
-    rounding = 10 * LENGTH * row["d"] * 2.0**-53
     gap, error = row["value"] - row["theory"], row["value"] - row["low"]
-    return 0.0 if abs(gap) <= rounding else float(gap / error)
+    return 0.0 if abs(gap) <= rounding(LENGTH * row["d"]) else float(gap / error)
+
+
+def rounding(n: int, size: float = 1.0) -> float:
+    """What rounding may leave of an error of `size` after n tokens.
+
+    An error of n d u in an output of size 1 is squared in the measured error; the formula adds some 10 n terms.
+    """
+    return 10 * n * 2.0**-53 * size
+
+
+def statuses(rows: Rows) -> dict[str, str]:
+    """What the formula of each layer is; the youngest row of a curve says it for all."""
+    return {row["layer"]: row["status"] for row in rows if "status" in row}
 
 
 def of_layers(rows: Rows, d: int) -> dict[str, list[dict[str, Any]]]:

@@ -1,16 +1,18 @@
-"""Memories that correct: delta rules with every gate, momentum, mini-batches and preconditioners."""
+"""Memories that correct: delta rules with every gate, mini-batches and preconditioners."""
 
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from analysis.age import momentum
 from analysis.age.subject import APPROXIMATE, BETA, DECAY, EXACT, Subject, every_token, log_gates, spread_decays
+from ttr_numerics import exact
 from ttr_numerics.measure import bounds
 
 __all__ = ["SUBJECTS"]
 
-MOMENTUM, THETA, BATCH, RATE, ETA = 0.6, 0.1, 8, 0.8, 0.25
+BATCH, RATE, ETA = 8, 0.8, 0.25
 CURVATURE, BASE, CENTRE = 0.97, 1.5, -0.2
 
 
@@ -32,7 +34,7 @@ def _kda(K: np.ndarray, V: np.ndarray) -> dict[str, Any]:
 
 
 def _erase_write(K: np.ndarray, V: np.ndarray) -> dict[str, Any]:
-    erase, write = (every_token(K, _spread(K.shape[-1])) for _ in range(2))
+    erase, write = (every_token(K, _spread(x.shape[-1])) for x in (K, V))
     return {"log_decay": log_gates(K, spread_decays(K.shape[-1])), "erase": erase, "write": write}
 
 
@@ -51,16 +53,9 @@ def _several(K: np.ndarray, V: np.ndarray) -> dict[str, Any]:
     return {"q": q, "k": k, "v": v, "beta": np.full(k.shape[:-1], BETA), "log_decay": log_gates(q, DECAY)}
 
 
-def _accelerated(K: np.ndarray, V: np.ndarray) -> dict[str, Any]:
-    return {"beta": every_token(K, 2 * THETA), "log_momentum": log_gates(K, MOMENTUM)}
-
-
-def _titans(K: np.ndarray, V: np.ndarray) -> dict[str, Any]:
-    return {
-        "theta": every_token(K, THETA),
-        "log_momentum": log_gates(K, MOMENTUM),
-        "log_decay": log_gates(K, DECAY),
-    }
+def _descended(layer: str, arguments: dict[str, Any], K: np.ndarray, V: np.ndarray) -> np.ndarray:
+    state = exact.descent_prefixes(K, K, V, inner=arguments["eta"], batch=arguments["batch"]).state
+    return np.asarray(K @ state.S)
 
 
 def _preconditioned(K: np.ndarray, V: np.ndarray) -> dict[str, Any]:
@@ -84,10 +79,6 @@ def _product(n: int, d: int) -> np.ndarray:
     one, g = np.ones((1, 1)), np.array([BETA])
     writes = [bounds.Write(DECAY * one, DECAY * BETA * one, g), bounds.Write(one, BETA * one, g)]
     return np.asarray(np.mean(bounds.coupled_age_errors(n, d, writes), axis=1))
-
-
-def _momentum(n: int, d: int, decay: float) -> np.ndarray:
-    return bounds.coupled_age_errors(n, d, [bounds.momentum_write(2 * THETA, MOMENTUM, decay)])[:, 0]
 
 
 def _mean_multiplier(n: int, d: int) -> np.ndarray:
@@ -132,6 +123,8 @@ SUBJECTS = (
         EXACT,
         _erase_write,
         _channels_apart,
+        value_gates=_spread,
+        square=True,
     ),
     Subject(
         "Comba",
@@ -171,7 +164,7 @@ SUBJECTS = (
         "longhorn_diagonal",
         "β = 2: a step of 2/3",
         EXACT,
-        lambda K, V: {"beta": np.full(K.shape, 2.0)},
+        lambda K, V: {"beta": np.full(V.shape, 2.0)},
         lambda n, d: bounds.diagonal_age_errors(n, d, 2 / 3),
     ),
     Subject(
@@ -182,17 +175,7 @@ SUBJECTS = (
         lambda K, V: {"step": every_token(K, 1.0), "log_decay": log_gates(K, DECAY)},
         lambda n, d: bounds.delta_rule_errors(n, d, 1.0, DECAY),
     ),
-    Subject(
-        "delta rule with momentum",
-        "momentum_delta_rule",
-        "β = 0.2, momentum 0.6",
-        EXACT,
-        _accelerated,
-        partial(_momentum, decay=1.0),
-    ),
-    Subject(
-        "Titans, linear", "titans", "θ = 0.1, momentum 0.6, leak 0.95", EXACT, _titans, partial(_momentum, decay=DECAY)
-    ),
+    *momentum.SUBJECTS,
     Subject(
         "TTT-Linear",
         "ttt_linear",
@@ -200,6 +183,8 @@ SUBJECTS = (
         EXACT,
         lambda K, V: {"eta": every_token(K, ETA), "batch": BATCH},
         lambda n, d: bounds.minibatch_age_errors(n, d, ETA, BATCH),
+        batch=BATCH,
+        solver=_descended,
     ),
     Subject(
         "preconditioned delta rule",

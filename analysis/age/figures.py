@@ -52,7 +52,9 @@ WHAT = {
 
 
 def figures(rows: Rows) -> tuple[Figure, ...]:
-    """One figure a family, at the largest dimension measured."""
+    """One figure a family, at the largest dimension measured; none of no rows."""
+    if not rows:
+        return ()
     d = max(row["d"] for row in rows)
     found = of_layers(rows, d)
     families = zip(WHAT, (ADDITIVE, ERASING, SOLVED), strict=True)

@@ -43,6 +43,8 @@ SUBJECTS = (
         LIMIT,
         partial(_huber, delta=DELTA),
         _shortened,
+        solver=None,
+        square=True,
     ),
     Subject(
         "entrywise Huber delta rule",
@@ -51,6 +53,17 @@ SUBJECTS = (
         LIMIT,
         partial(_huber, delta=ENTRY),
         _clipped,
+        solver=None,
+        square=True,
     ),
-    Subject("lp delta rule", "lp_delta_rule", "α = 0.95, β = 0.2, p = 3/2", LIMIT, _power, _raised),
+    Subject(
+        "lp delta rule",
+        "lp_delta_rule",
+        "α = 0.95, β = 0.2, p = 3/2",
+        LIMIT,
+        _power,
+        _raised,
+        solver=None,
+        square=True,
+    ),
 )

@@ -16,7 +16,9 @@ COLUMNS = (
 
 
 def tables(rows: Rows) -> tuple[Table, ...]:
-    """Every layer in every dimension; the layers left out."""
+    """Every layer in every dimension; the layers left out. None of no rows."""
+    if not rows:
+        return ()
     dimensions = sorted({row["d"] for row in rows})
     lines = [_line(of, d) for d in dimensions for of in of_layers(rows, d).values()]
     note = (

@@ -133,6 +133,13 @@ def test_softmax_of_two_keys_is_an_integral_over_their_angle(d):
     assert abs(found - value / mass) <= spread / mass + 4 * 700 * U
 
 
+def test_softmax_of_two_keys_of_one_channel_is_a_mean_of_two_cases():
+    gain, gate = 1.5, 0.7
+    found = bounds.softmax_age_errors(1, gain, np.array([0.0, np.log(gate)]))[0]
+    w = [gate * np.exp(gain * (x - 1)) / (1 + gate * np.exp(gain * (x - 1))) for x in (-1, 1)]
+    assert abs(found - np.mean(2 * np.square(w))) <= 4 * 700 * U
+
+
 def test_softmax_without_gain_averages():
     assert np.max(np.abs(bounds.softmax_age_errors(D, 0.0, np.zeros(N)) - (1 - 1 / N))) <= 4 * 700 * N * U
 

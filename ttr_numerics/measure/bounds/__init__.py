@@ -99,6 +99,7 @@ from ttr_numerics.measure.bounds.transition import (
     forgetting_half,
     half_recalled,
 )
+from ttr_numerics.measure.bounds.weighted_sum import weighted_sum_errors
 
 __all__ = [
     "Write",
@@ -187,5 +188,6 @@ __all__ = [
     "sufficient_gain",
     "top1_accuracy",
     "unforgotten_share",
+    "weighted_sum_errors",
     "welch_coherence",
 ]
