@@ -2,7 +2,11 @@
 
 import json
 import socket
+import subprocess
+import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -12,11 +16,12 @@ from safetensors import safe_open
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast, modeling_gguf_pytorch_utils
 
 from tests.capture.test_capture import VOCABULARY, llama, qwen
 from ttr_numerics import cli
 from ttr_numerics.capture import captured, encoded, loaded, store
+from ttr_numerics.capture.source import silence
 
 WORDS = [f"w{i}" for i in range(VOCABULARY - 1)]
 
@@ -172,3 +177,41 @@ def test_an_array_stored_by_another_name_needs_no_prefix(capsys: pytest.CaptureF
     assert run(capsys, "profile", tmp_path / "k.npz")[0] == 0
     _, _, err = run(capsys, "profile", tmp_path / "k.npz", "--prefix", "layer0")
     assert "--prefix: expected names with a prefix such as layer0.k, got k" in err
+
+
+@pytest.mark.parametrize(
+    ("package", "sentence"),
+    [
+        ("torch", "ttr_numerics.capture: expected torch, which is not installed: pip install torch"),
+        ("transformers", "model: expected transformers, got import of transformers halted"),
+    ],
+)
+def test_a_missing_package_is_one_sentence(tmp_path: Path, text: Path, package: str, sentence: str) -> None:
+    """In a process of its own, which has imported nothing before."""
+    (tmp_path / "config.json").write_text("{}")
+    given = ["capture", "--model", tmp_path, "--text", text, "--layers", "0", "-o", tmp_path / "keys.safetensors"]
+    code = (
+        f"import sys; sys.modules[{package!r}] = None\nfrom ttr_numerics import cli; sys.exit(cli.main(sys.argv[1:]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *map(str, given)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith(f"ttr capture: {sentence}")
+    assert f"pip install {package}" in done.stderr
+
+
+@pytest.mark.parametrize("package", ["gguf", "accelerate"])
+def test_what_a_gguf_file_needs_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, package: str) -> None:
+    for name in ("gguf", "accelerate"):
+        there = ModuleType(name)
+        there.__spec__ = ModuleSpec(name, None)
+        monkeypatch.setitem(sys.modules, name, None if name == package else there)
+    (tmp_path / "model.gguf").touch()
+    sentence = f"^model: expected {package}, which a .gguf file needs: pip install {package}$"
+    with pytest.raises(ValueError, match=sentence):
+        loaded(tmp_path / "model.gguf")
+
+
+def test_the_bar_of_a_gguf_file_is_silenced_with_the_others(capfd: pytest.CaptureFixture[str]) -> None:
+    silence()
+    assert list(modeling_gguf_pytorch_utils.tqdm(range(3), desc="Converting")) == [0, 1, 2]
+    assert capfd.readouterr() == ("", "")

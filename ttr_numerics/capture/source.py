@@ -1,6 +1,10 @@
 """A model and its tokenizer from a local folder or .gguf file; nothing is fetched, no code of the folder's is run."""
 
+from contextlib import suppress
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -21,14 +25,14 @@ def loaded(path: str | Path, dtype: torch.dtype | None = None) -> tuple[Any, Any
     folder, named = (path.parent, {"gguf_file": path.name}) if path.suffix == ".gguf" else (path, {})
     if not path.exists() or (not named and not (path / "config.json").is_file()):
         raise ValueError(f"model: expected a folder with config.json, or a .gguf file, got {path}")
-    try:
-        from transformers import AutoModel, AutoTokenizer
-    except ImportError as error:
-        raise ValueError("model: expected transformers, which is not installed: pip install transformers") from error
+    for package in ("gguf", "accelerate") if named else ():
+        if find_spec(package) is None:
+            raise ValueError(f"model: expected {package}, which a .gguf file needs: pip install {package}")
+    transformers = _transformers()
     local: Any = {"local_files_only": True, "trust_remote_code": False, **named}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(folder), truncation_side="right", **local)
-        model = AutoModel.from_pretrained(
+        tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), truncation_side="right", **local)
+        model = transformers.AutoModel.from_pretrained(
             str(folder), dtype=dtype or (torch.float32 if named else "auto"), attn_implementation="eager", **local
         )
     except _UNREADABLE as error:
@@ -55,10 +59,18 @@ def encoded(model: Any, tokenizer: Any, text: str, tokens: int | None = None) ->
 
 def silence() -> None:
     """Neither progress bars nor advice from transformers, in the rest of this process."""
-    from transformers.utils import logging
-
+    logging = _transformers().utils.logging
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+    with suppress(ImportError):  # the reader of .gguf files draws its bar by tqdm itself, which knows of no setting
+        import_module("transformers.modeling_gguf_pytorch_utils").tqdm = logging.tqdm  # type: ignore[attr-defined]
+
+
+def _transformers() -> ModuleType:
+    try:
+        return import_module("transformers")
+    except ImportError as error:
+        raise ValueError(f"model: expected transformers, got {error}: pip install transformers") from error
 
 
 def dtype_of(name: str | None) -> torch.dtype | None:

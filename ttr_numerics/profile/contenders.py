@@ -10,12 +10,12 @@ from ttr_numerics import exact
 from ttr_numerics.layers import chunked
 from ttr_numerics.measure import best_scale
 
-__all__ = ["CONTENDERS", "Contender", "Settings"]
+__all__ = ["CONTENDERS", "RIDGES", "Contender", "Settings"]
 
 Settings = Mapping[str, float]
-STEPS = (0.1, 0.2, 0.4, 0.7, 1.0)
+STEPS = (0.025, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
 GATES = (2.0**-10, 2.0**-8, 2.0**-6, 2.0**-4)  # nats forgotten a token
-RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # in units of one unit key
+RIDGES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)  # in units of one unit key
 SHARPNESS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)  # logits of a key with itself
 
 
@@ -41,8 +41,9 @@ def _per_token(K: np.ndarray, value: float) -> np.ndarray:
 
 
 def _scaled(O: np.ndarray, V: np.ndarray) -> np.ndarray:
-    """With one output scale a head, as a model would learn it."""
-    return best_scale(O, V)[..., None, None] * O
+    """With one output scale a head, as a model would learn it; any for outputs that are all zero."""
+    there = np.any(O, axis=(-2, -1), keepdims=True)
+    return best_scale(np.where(there, O, 1.0), V)[..., None, None] * O
 
 
 def _linear(K: np.ndarray, V: np.ndarray, s: Settings) -> np.ndarray:
