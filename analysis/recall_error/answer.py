@@ -1,20 +1,29 @@
 """The page: how far each layer is from its regression, in words computed from stored rows."""
 
+from analysis.libraries import by_library
 from analysis.recall_error.figures import distance_figure, random_figure, real_figure
-from analysis.recall_error.measured import DISTANCE, RANDOM
+from analysis.recall_error.measured import DISTANCE
 from analysis.recall_error.readings import DELTA, DELTA_BEST, GLA_SCALED, LA_SCALED, LS, MESA, SOFTMAX
-from analysis.recall_error.rows import Row, Rows, by_metric, error_of, row_of
+from analysis.recall_error.rows import Row, Rows, by_metric, error_of, most_pairs, row_of
 from analysis.recall_error.tables import real_table, reference_table
+from analysis.rows import values
+from analysis.sources import left_out, stored_names
 from ttr_numerics.report import Section
 from ttr_numerics.report.notation import number
 
 __all__ = ["render"]
 
 
+ASKED = ("source", "n", "d", "layer", "metric")
+
+
 def render(rows: Rows) -> Section:
-    """Tables and figures from stored rows alone."""
-    sources = list(dict.fromkeys(row["source"] for row in rows))
-    real = [source for source in sources if source != RANDOM]
+    """Tables and figures from stored rows alone; of each array library that computed them."""
+    return by_library(rows, _section, ASKED, "metric")
+
+
+def _section(rows: Rows) -> Section:
+    sources, real = values(rows, "source"), stored_names(rows)
     return Section(
         name="recall_error",
         title="How far each layer is from its regression",
@@ -31,12 +40,13 @@ def render(rows: Rows) -> Section:
             "The best scale and, on real keys, the best β are fitted to the very pairs they are judged on.",
             "Heads of one layer on one text are not independent samples: their standard error describes the spread of "
             "these heads, not of models or texts.",
+            *left_out(rows),
         ),
     )
 
 
 def _answer(rows: Rows, real: list[str]) -> str:
-    source, n = real[0], max(row["n"] for row in rows if row["source"] == real[0])
+    source, n = real[0], most_pairs(rows, real[0])
     at = {
         layer: row_of(rows, source, layer, n) for layer in (LS, LA_SCALED, GLA_SCALED, DELTA, DELTA_BEST, MESA, SOFTMAX)
     }

@@ -20,7 +20,7 @@ from analysis.recall_error.readings import (
     MESA,
     SOFTMAX,
 )
-from analysis.recall_error.rows import Rows, by_metric, line, recall, row_of
+from analysis.recall_error.rows import Rows, by_metric, line, most_pairs, recall, row_of
 from analysis.sources import quantised
 from ttr_numerics.measure import bounds
 from ttr_numerics.report import Figure, Panel, Series, Theory
@@ -28,45 +28,53 @@ from ttr_numerics.report.notation import number
 
 __all__ = ["distance_figure", "random_figure", "real_figure"]
 
+GROUPS = (
+    ("Additive layers and softmax", (LA, LA_SCALED, GLA, SOFTMAX, LS)),
+    ("Error-correcting and ridge layers", (DELTA, DELTA_BEST, GATED_DELTA, MESA, LS)),
+)
+
 
 def random_figure(rows: Rows) -> Figure:
     """Errors on random keys, formulas over them."""
     loads = sorted({row["n"] / row["d"] for row in rows if row["source"] == RANDOM})
-    n, d = round(loads[-1] * DIMENSION), DIMENSION
-    trials = row_of(rows, RANDOM, LS, n)["trials"]
-    delta, scaled, least = (row_of(rows, RANDOM, layer, n)["value"] for layer in (DELTA_BEST, LA_SCALED, LS))
-    checked = [row for row in recall(rows, RANDOM) if row["layer"] in FORMULA and row["layer"] != LS]
-    gaps = [(row["value"] - FORMULA[row["layer"]](row["n"], d)) / (row["high"] - row["value"]) for row in checked]
-    groups = (
-        ("Additive layers and softmax", (LA, LA_SCALED, GLA, SOFTMAX, LS)),
-        ("Error-correcting and ridge layers", (DELTA, DELTA_BEST, GATED_DELTA, MESA, LS)),
-    )
+    trials = row_of(rows, RANDOM, LS, round(loads[-1] * DIMENSION))["trials"]
     return Figure(
         name="random",
-        finding=f"On random keys theory and measurement agree: all {len(gaps)} errors lie within "
-        f"{max(map(abs, gaps)):.1f} standard errors of their formula. With {n / d:g} pairs a dimension, the delta rule "
-        f"with its best constant step leaves {delta:.2f} of the values unexplained, linear attention with one output "
-        f"scale {scaled:.2f}, least squares {least:.2f}.",
-        caption=f"Squared recall error relative to the values against load, d = {d}. The gate keeps 63/64 a token. The "
-        "Mesa layer and softmax have no formula here. The scale 0 to 2 cuts linear attention's last point, which is in "
-        "the table.",
-        grid=f"n/d from {loads[0]:g} to {loads[-1]:g}, d = {d}; {trials} draws a point.",
+        finding=_random_finding(rows, loads[-1]),
+        caption=f"Squared recall error relative to the values against load, d = {DIMENSION}. The gate keeps 63/64 a "
+        "token. The Mesa layer and softmax have no formula here. The scale 0 to 2 cuts linear attention's last point, "
+        "which is in the table.",
+        grid=f"n/d from {loads[0]:g} to {loads[-1]:g}, d = {DIMENSION}; {trials} draws a point.",
         interval="Mean and one standard error over draws (mostly smaller than the markers).",
         theory="Dashed: (n-1)/d, (n-1)/(n-1+d), the age sum for the gate, the delta rule's second-moment recursion, "
         "and 1-d/n: exact means for isotropic unit keys and independent unit values, (n-1)/(n-1+d) for one scale of "
         "all draws, below which a scale fitted to each draw can fall.",
-        panels=tuple(
-            Panel(
-                title,
-                "load n/d (pairs per key dimension)",
-                "relative squared error",
-                (*(line(rows, RANDOM, layer) for layer in group), *_theories(group, loads)),
-                x_log=True,
-                x_ticks=loads,
-                y_range=(0.0, 2.0),
-            )
-            for title, group in groups
-        ),
+        panels=tuple(_random_panel(rows, title, group, loads) for title, group in GROUPS),
+    )
+
+
+def _random_finding(rows: Rows, load: float) -> str:
+    n, d = round(load * DIMENSION), DIMENSION
+    delta, scaled, least = (row_of(rows, RANDOM, layer, n)["value"] for layer in (DELTA_BEST, LA_SCALED, LS))
+    checked = [row for row in recall(rows, RANDOM) if row["layer"] in FORMULA and row["layer"] != LS]
+    gaps = [(row["value"] - FORMULA[row["layer"]](row["n"], d)) / (row["high"] - row["value"]) for row in checked]
+    return (
+        f"On random keys theory and measurement agree: all {len(gaps)} errors lie within "
+        f"{max(map(abs, gaps)):.1f} standard errors of their formula. With {load:g} pairs a dimension, the delta rule "
+        f"with its best constant step leaves {delta:.2f} of the values unexplained, linear attention with one output "
+        f"scale {scaled:.2f}, least squares {least:.2f}."
+    )
+
+
+def _random_panel(rows: Rows, title: str, group: Sequence[str], loads: Sequence[float]) -> Panel:
+    return Panel(
+        title,
+        "load n/d (pairs per key dimension)",
+        "relative squared error",
+        (*(line(rows, RANDOM, layer) for layer in group), *_theories(group, loads)),
+        x_log=True,
+        x_ticks=loads,
+        y_range=(0.0, 2.0),
     )
 
 
@@ -80,7 +88,7 @@ def _theories(group: Sequence[str], loads: Sequence[float]) -> list[Series]:
 def real_figure(rows: Rows, real: list[str]) -> Figure:
     """Errors on stored keys."""
     shown = (LA_SCALED, DELTA, DELTA_BEST, GATED_DELTA, SOFTMAX, MESA, LS)
-    n, source = max(row["n"] for row in rows if row["source"] == real[0]), real[0]
+    n, source = most_pairs(rows, real[0]), real[0]
     d = row_of(rows, source, LS, n)["d"]
     counts = {name: next(row["trials"] for row in recall(rows, name)) for name in real}
     heads = ", ".join(f"{name} {count}" for name, count in counts.items())
@@ -93,8 +101,10 @@ def real_figure(rows: Rows, real: list[str]) -> Figure:
         f"make it {number(bounds.linear_attention_error(n, d))}: keys that point the same way add up.",
         caption="Squared recall error relative to the values against load: the first n stored tokens. Linear "
         f"attention is shown with its best output scale for each head.{quantised(rows)}",
-        grid=f"Up to {max(row['n'] for row in rows if row['source'] in real)} tokens; heads: {heads}.",
+        grid=f"Up to {max(most_pairs(rows, name) for name in real)} tokens; heads: {heads}.",
         interval="Mean and one standard error over heads.",
+        theory="None drawn: the formulas hold for isotropic keys and values that do not depend on them; the finding "
+        "says how far these are from them.",
         panels=tuple(
             Panel(
                 name,
@@ -129,6 +139,7 @@ def distance_figure(rows: Rows, sources: list[str]) -> Figure:
         f"gate for gated layers, ridge 0.25, and the Gaussian smoother of bandwidth d^(-1/4).{quantised(rows)}",
         grid=f"n/d as in the figures above; {', '.join(sources)}.",
         interval="Mean and one standard error over draws or heads.",
+        theory="None drawn: the exact solutions are themselves what the distance is from; rounding alone is zero.",
         panels=tuple(
             Panel(
                 title,

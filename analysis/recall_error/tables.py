@@ -5,7 +5,8 @@ from scipy import stats
 from analysis.chance import BEYOND, expected_beyond
 from analysis.recall_error.measured import DIMENSION, LOADS, RANDOM
 from analysis.recall_error.readings import DELTA, DELTA_BEST, FORMULA, KALMA, LA, LA_SCALED, LS, MESA
-from analysis.recall_error.rows import Rows, error_of, recall
+from analysis.recall_error.rows import Rows, error_of, most_pairs, recall
+from analysis.rows import chosen
 from analysis.sources import quantised
 from ttr_numerics.report import Table
 
@@ -25,7 +26,6 @@ REFERENCE = {
 
 def real_table(rows: Rows, real: list[str]) -> Table:
     """Every layer on all tokens of every source."""
-    most = {source: max(row["n"] for row in rows if row["source"] == source) for source in real}
     return Table(
         "Squared recall error relative to the values over all stored pairs",
         ("keys", "pairs", "layer", "mean over heads", "standard error", "smallest head", "largest head", "heads"),
@@ -41,8 +41,7 @@ def real_table(rows: Rows, real: list[str]) -> Table:
                 row["trials"],
             )
             for source in real
-            for row in recall(rows, source)
-            if row["n"] == most[source]
+            for row in chosen(recall(rows, source), n=most_pairs(rows, source))
         ],
         f"Keys scaled to unit norm.{quantised(rows)}",
     )
@@ -53,7 +52,7 @@ def reference_table(rows: Rows) -> Table:
     cells = []
     for layer, references in REFERENCE.items():
         for load, reference in zip(LOADS, references, strict=True):
-            found = [row for row in recall(rows, RANDOM) if row["layer"] == layer and row["n"] == load * DIMENSION]
+            found = chosen(recall(rows, RANDOM), layer=layer, n=load * DIMENSION)
             for row in found:
                 error = row["high"] - row["value"]
                 theory = FORMULA[layer](row["n"], row["d"]) if layer in FORMULA else None
