@@ -61,16 +61,17 @@ class Contender:
 
 Grid = dict[str, tuple[float, ...]]
 STEP: Grid = {"step": (0.03, 0.1, 0.3, 1.0)}
-GATE: Grid = {"gate": (2.0**-10, 2.0**-8, 2.0**-6)}  # nats forgotten a token
-RIDGE: Grid = {"ridge": (0.003, 0.03)}
+GATE: Grid = {"gate": (2.0**-10, 2.0**-8, 2.0**-6, 2.0**-4)}  # nats forgotten a token
+RIDGE: Grid = {"ridge": (0.003, 0.03, 0.3)}
+LOCAL_RIDGE: Grid = {"ridge": (0.03, 0.3, 3.0)}
 WINDOW: Grid = {"window": (32.0, 64.0)}  # tokens
-SHARP: Grid = {"norm": (2.0, 4.0)}  # of the keys: exp(k·k') of two of them lies within exp(±norm²)
-MILD: Grid = {"norm": (2.0,)}
+SHARP: Grid = {"norm": (1.0, 2.0, 4.0, 8.0)}  # of the keys: exp(k·k') of two of them lies within exp(±norm²)
+MILD: Grid = {"norm": (1.0, 2.0, 4.0)}
 LEAKY, NEAR, SPACE = StochasticGradient(leak=Leak.BEFORE_ERROR), QueryKernel(Exponential()), Reproducing(Exponential())
 BALL = Implicit(leak=Leak.BEFORE_ERROR, momentum=HeavyBall())
 CONTENDERS = (
     Contender(
-        "linear attention, scaled", lambda s: (Uniform(), Linear(), GradientStep()), {"scale": (0.003, 0.01, 0.03)}
+        "linear attention, scaled", lambda s: (Uniform(), Linear(), GradientStep()), {"scale": (0.003, 0.01, 0.03, 0.1)}
     ),
     Contender("gated delta rule", lambda s: (Uniform(), Linear(), LEAKY), STEP | GATE),
     Contender("mesa", lambda s: (Sample("beta") * Geometric(), Linear(), Exact()), {"ridge": (0.03, 0.3, 3.0)} | GATE),
@@ -78,9 +79,7 @@ CONTENDERS = (
     Contender("softmax", lambda s: (NEAR, LocalPolynomial(0), Exact()), SHARP),
     Contender("forgetting attention", lambda s: (NEAR * Geometric(), LocalPolynomial(0), Exact()), SHARP | GATE),
     Contender("kernel ridge", lambda s: (Uniform(), SPACE, Exact()), SHARP | RIDGE, _exponential),
-    Contender(
-        "local linear", lambda s: (NEAR, LocalPolynomial(1), Exact()), SHARP | {"ridge": (0.03, 0.3)}, _exponential
-    ),
+    Contender("local linear", lambda s: (NEAR, LocalPolynomial(1), Exact()), SHARP | LOCAL_RIDGE, _exponential),
     Contender(
         "delta rule in exp. space", lambda s: (Uniform(), SPACE, StochasticGradient()), SHARP | STEP, _exponential
     ),
@@ -95,7 +94,7 @@ CONTENDERS = (
     Contender(
         "local linear in a window",
         lambda s: (NEAR * Window(), LocalPolynomial(1), Exact()),
-        MILD | {"ridge": (0.03, 0.3)} | WINDOW,
+        MILD | LOCAL_RIDGE | WINDOW,
         _exponential,
     ),
     Contender(
@@ -106,7 +105,7 @@ CONTENDERS = (
     Contender(
         "implicit heavy ball, gated",
         lambda s: (Uniform(), Linear(), BALL),
-        {"step": (0.03, 0.1, 0.3), "inertia": (0.3, 0.7)} | GATE,
+        STEP | {"inertia": (0.1, 0.3, 0.7)} | GATE,
     ),
 )
 

@@ -6,21 +6,28 @@ from typing import Any
 import numpy as np
 
 from analysis.design_space.contenders import CONTENDERS, LABELS, Contender, Settings
-from ttr_numerics import regression, tasks
+from analysis.directed import directed
+from ttr_numerics import regression
 from ttr_numerics.measure import relative_squared_error, unit_rows
 from ttr_numerics.study import Grid, Study
 
-__all__ = ["PREDICTION", "READ", "RECALL", "STUDY", "TOKENS", "errors", "measure_cell"]
+__all__ = ["FEWEST", "PREDICTION", "READ", "RECALL", "STUDY", "TOKENS", "errors", "measure_cell"]
 
 TOKENS = 256
-READ = 16  # stored keys at which recall is read, evenly spaced in the half that is judged
+READ = 16  # stored keys at most at which recall is read, evenly spaced in the half that is judged
+FEWEST = 4  # tokens: two to choose by and two to judge
 PREDICTION, RECALL = "prediction", "recall"
 
 
 def measure_cell(cell: dict[str, Any], rng: np.random.Generator) -> list[dict[str, Any]]:
-    """For each measure the errors of every head on the second half, by the settings that are best on the first."""
-    real, contender = tasks.stored(cell["keys"]), next(c for c in CONTENDERS if c.label == cell["contender"])
-    tokens = cell["tokens"]
+    """For each measure the errors of every head on the second half, by the settings that are best on the first.
+
+    Nothing where fewer than FEWEST tokens have a direction.
+    """
+    real, left_out = directed(cell["keys"])
+    contender, tokens = next(c for c in CONTENDERS if c.label == cell["contender"]), cell["tokens"]
+    if real.k.shape[1] < FEWEST:
+        return []
     K, V = unit_rows(real.k[:, :tokens].astype(float)), real.v[:, :tokens].astype(float)
     tried = [(s, *errors(contender, s, K, V)) for s in contender.settings()]
     names = ", ".join(regression(*contender.choices(contender.settings()[0])).names)
@@ -29,14 +36,15 @@ def measure_cell(cell: dict[str, Any], rng: np.random.Generator) -> list[dict[st
         s, found, numbers = min(tried, key=lambda point: float(np.mean(point[1][name, 0])))
         said = ", ".join(f"{n} {x:g}" for n, x in s.items())
         row = {"source": real.name, "names": names, "measure": name, "numbers": numbers, "settings": said}
+        row |= left_out
         rows += [row | {"head": head, "value": float(x)} for head, x in enumerate(found[name, 1])]
     return rows
 
 
 def on_keys(T: int, d: int) -> Sequence[Grid]:
-    """Every contender on the first TOKENS tokens; nothing where half of them are fewer than are read."""
+    """Every contender on the first TOKENS tokens; nothing of fewer than FEWEST."""
     tokens = min(TOKENS, T)
-    return (Grid({"tokens": (tokens,), "contender": LABELS}),) if tokens >= 2 * READ else ()
+    return (Grid({"tokens": (tokens,), "contender": LABELS}),) if tokens >= FEWEST else ()
 
 
 STUDY = Study(
@@ -52,13 +60,14 @@ STUDY = Study(
 def errors(contender: Contender, s: Settings, K: np.ndarray, V: np.ndarray) -> tuple[dict[tuple[str, int], Any], int]:
     """Both errors (heads,) on either half of unit keys K and values V (heads, T, d), and the numbers a head stores."""
     r, K, half, state, found = regression(*contender.choices(s)), s.get("norm", 1.0) * K, K.shape[1] // 2, None, {}
+    read = min(READ, half)
     for part, (first, last) in enumerate(((0, half - 1), (half - 1, 2 * half - 1))):
         ahead = slice(first + 1, last + 1)  # the fit of the tokens before t is asked for v_t
         o, state = run(r, contender, s, K[:, ahead], K[:, first:last], V[:, first:last], state)
         found[PREDICTION, part] = relative_squared_error(o, V[:, ahead])
-        at = last - np.arange(READ)[::-1] * (half // READ)
-        copies = mapped(state, lambda x: np.repeat(x[:, None], READ, axis=1))  # a batch of queries to one fit
-        k, v = (np.repeat(x[:, None, last : last + 1], READ, axis=1) for x in (K, V))
+        at = last - np.arange(read)[::-1] * (half // read)
+        copies = mapped(state, lambda x: np.repeat(x[:, None], read, axis=1))  # a batch of queries to one fit
+        k, v = (np.repeat(x[:, None, last : last + 1], read, axis=1) for x in (K, V))
         o = run(r, contender, s, K[:, at, None], k, v, copies)[0][..., 0, :]
         found[RECALL, part] = relative_squared_error(o, V[:, at])
     return found, sum(x.size for x in arrays_in(state)) // len(K)

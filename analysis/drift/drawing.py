@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 
-from analysis.drift.found import Rows, values
+from analysis.rows import Rows, values
 from ttr_numerics.measure.intervals import Interval
 from ttr_numerics.report import Measured
 
-__all__ = ["LOST", "grid", "measured"]
+__all__ = ["LOST", "count", "grid", "measured"]
 
-LOST = "excess over the Kalman filter's"
+LOST = "excess, multiple of the Kalman filter's"
 
 
 def measured(label: str, points: Iterable[tuple[float, Interval]], layer: str = "") -> Measured:
@@ -21,9 +21,13 @@ def measured(label: str, points: Iterable[tuple[float, Interval]], layer: str = 
 def grid(rows: Rows, names: tuple[str, ...]) -> str:
     """Values of each parameter, and the least and largest number of draws."""
     axes = [f"{name} {', '.join(_word(value) for value in values(rows, name))}" for name in names]
+    return f"{'; '.join(axes)}; {count(rows)} draws"
+
+
+def count(rows: Rows) -> str:
+    """The number of draws a point, or its ends."""
     trials = sorted({row["trials"] for row in rows})
-    count = f"{trials[0]}" if len(trials) == 1 else f"{trials[0]} to {trials[-1]}"
-    return f"{'; '.join(axes)}; {count} draws"
+    return f"{trials[0]}" if len(trials) == 1 else f"{trials[0]} to {trials[-1]}"
 
 
 def _word(value: object) -> str:

@@ -14,7 +14,9 @@ from ttr_numerics.measure.fits import constant
 
 __all__ = [
     "BETAS",
+    "FOREVER",
     "METHODS",
+    "NATURAL_ENDS",
     "Method",
     "Task",
     "ahead",
@@ -24,14 +26,17 @@ __all__ = [
     "mean_squares",
     "squares",
     "tuned",
+    "words",
 ]
 
 Task = tasks.Drifting | tasks.Piecewise
 Method = Callable[..., np.ndarray]
 
-BETAS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-MEMORIES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # tokens over d
-RIDGES = (0.01, 0.1, 1.0, 10.0)
+BETAS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5)
+FOREVER = float("inf")
+MEMORIES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, FOREVER)  # tokens over d
+SHORT = (0.03125, 0.0625, 0.125)  # for memories that need not span d directions
+RIDGES = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0)
 
 
 def ahead(k: np.ndarray) -> np.ndarray:
@@ -75,10 +80,16 @@ def _linear(task: Task, memory: float) -> np.ndarray:
 
 METHODS: Mapping[str, tuple[Method, Mapping[str, Sequence[float]]]] = {
     "recursive least squares, forgetting": (_recursive, {"memory": MEMORIES}),
-    "Mesa, forgetting": (_mesa, {"memory": MEMORIES[:6], "ridge": RIDGES}),
+    "Mesa, forgetting": (_mesa, {"memory": MEMORIES, "ridge": RIDGES}),
     "delta rule": (lambda task, beta: gated_delta(task, beta, 1.0), {"beta": BETAS}),
-    "linear attention, decaying": (_linear, {"memory": MEMORIES}),
+    "linear attention, decaying": (_linear, {"memory": SHORT + MEMORIES}),
 }
+NATURAL_ENDS = {"memory ∞": "no forgetting"}  # beyond which there is nothing to try
+
+
+def words(parameters: Mapping[str, float]) -> str:
+    """ "name value, ...", as rows carry what was chosen."""
+    return ", ".join(f"{name} {value:g}".replace("inf", "∞") for name, value in parameters.items())
 
 
 def tuned(method: Method, grid: Mapping[str, Sequence[float]], task: Task, burn: int) -> tuple[dict[str, float], float]:
@@ -87,7 +98,8 @@ def tuned(method: Method, grid: Mapping[str, Sequence[float]], task: Task, burn:
     for values in product(*grid.values()):
         parameters = dict(zip(grid, values, strict=True))
         o, target = _scored(method(task, **parameters), task, burn)
-        scale = float(np.sum(o * target) / np.sum(o * o))
+        power = float(np.sum(o * o))
+        scale = float(np.sum(o * target)) / power if power > 0 else 0.0
         error = float(np.mean((scale * o - target) ** 2))
         if error < least:
             best, least, factor = parameters, error, scale

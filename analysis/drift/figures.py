@@ -2,13 +2,14 @@
 
 import numpy as np
 
-from analysis.chance import expected_beyond
+from analysis.chance import BEYOND, expected_beyond
 from analysis.drift.drawing import LOST, grid, measured
-from analysis.drift.found import Rows, deviations, filter_ratio, formula_ratios, own, values
+from analysis.drift.found import approaches, deviations, filter_ratio, formula_ratios, limit
+from analysis.rows import Rows, chosen, values
 from ttr_numerics.measure import bounds
 from ttr_numerics.report import Cloud, Figure, Panel, Series, Theory
 
-__all__ = ["filter_figure", "formula_figure", "limit"]
+__all__ = ["filter_figure", "formula_figure"]
 
 RULE = "gated delta rule"
 INTERVAL = "95 %, Student's t over draws"
@@ -34,12 +35,12 @@ def formula_figure(rows: Rows) -> Figure:
     return Figure(
         name="closed_form",
         panels=tuple(panels),
-        finding=f"The closed form of the gated delta rule: {int(np.sum(np.abs(z) <= 3))} of {len(z)} settings lie "
+        finding=f"The closed form of the gated delta rule: {int(np.sum(np.abs(z) <= BEYOND))} of {len(z)} settings lie "
         f"within 3 standard errors of it ({chance:.1f} would lie beyond by chance), the farthest at "
         f"{np.max(np.abs(z)):.1f}; the largest deviation is {100 * worst:.1f} %.",
         caption="Excess of the guess of the next value before it is seen, less the closed form, in standard errors of "
         "the setting, against the closed form. The value itself has variance 1 without noise.",
-        grid=grid(own(rows, part="closed form"), ("d", "q", "noise", "rule")),
+        grid=grid(chosen(rows, part="closed form"), ("d", "q", "noise", "rule")),
         interval="None: a point is one setting, and its own standard error over draws is the unit.",
         theory="Exact for Gaussian regressors: second moments close. Derived here.",
     )
@@ -47,65 +48,77 @@ def formula_figure(rows: Rows) -> Figure:
 
 def filter_figure(rows: Rows) -> Figure:
     """Best gated delta rule over filter, against qd and against d."""
-    found = own(rows, part="filter")
-    noises, dims = values(found, "noise"), values(own(found, noise=0.0), "d")
-    x = np.geomspace(min(values(found, "qd")) / 3, max(values(found, "qd")), 60)
-    panels = []
-    for noise in noises:
-        many = [d for d in dims if len(own(found, d=d, noise=noise)) > 1]
-        lines: list[Series] = [
-            measured(f"d = {d}", [(row["qd"], filter_ratio(row)) for row in own(found, d=d, noise=noise)], RULE)
-            for d in many
-        ]
-        lines.append(Theory("d → ∞, derived", x.tolist(), [limit(float(qd), noise) for qd in x], layer=RULE))
-        panels.append(Panel(f"noise {noise:g}", "drift qd", LOST, tuple(lines), x_log=True))
-    slow = min(values(found, "qd"))
-    points = [(row["d"], filter_ratio(row)) for row in own(found, qd=slow, noise=0.0)]
-    ends = (float(dims[0]), float(dims[-1]))
-    panels.append(
-        Panel(
-            f"noise 0, qd = {slow:g}",
-            "dimension d",
-            LOST,
-            (
-                measured("measured", points, RULE),
-                Theory("d → ∞ at this qd", ends, (limit(slow, 0.0),) * 2, of="measured"),
-                Theory("4/e, then qd → 0", ends, (bounds.noiseless_drift_constant(),) * 2),
-            ),
-            x_log=True,
-            x_ticks=dims,
-        )
-    )
-    last, of_last = points[-1]
+    found = chosen(rows, part="filter")
+    noises, slow = values(found, "noise"), min(values(found, "qd"))
     return Figure(
         name="filter",
-        panels=tuple(panels),
-        finding="Without noise the best gated delta rule's excess is up to "
-        f"{max(filter_ratio(row).value for row in own(found, noise=0.0)):.3f} times the Kalman filter's: "
-        f"{of_last.value:.3f} at qd = {slow:g} and d = {last}, on the way to the derived limit {limit(slow, 0.0):.3f}, "
-        f"and to 4/e = {bounds.noiseless_drift_constant():.4f} for ever slower drift. Noise narrows the gap: at most "
-        + ", ".join(f"{_most(rows, noise):.3f} at noise {noise:g}" for noise in noises if noise)
-        + ".",
+        panels=(*(_over_drift(found, noise) for noise in noises), _over_dimension(chosen(found, qd=slow, noise=0.0))),
+        finding=_filter_finding(rows),
         caption="Closed form of the best gated delta rule over the Kalman filter's measured excess, isotropic Gaussian "
         "keys, against the drift qd (q the share of a map that a token renews), and, without noise, against d.",
         grid=grid(found, ("d", "qd", "noise")),
         interval=INTERVAL + ", of the filter's variance; the closed form has none.",
         theory="The limit d → ∞, derived here in closed form with quadratic forms replaced by their means: not a "
-        f"theorem. Measurements approach it like 1/d; at the largest d of each line they are within {_gap(rows)} %.",
+        f"theorem. At the largest d of each line measurements are within {_gap(rows)} % of it.{_rate(rows)}",
     )
 
 
-def limit(qd: float, noise: float) -> float:
-    """The ratio for d → ∞."""
-    return bounds.best_gated_delta_rule_limit(qd, noise) / bounds.kalman_drift_limit(qd, noise)
+def _over_drift(found: Rows, noise: float) -> Panel:
+    """A line for each d that was measured at more than one drift, and the limit."""
+    own = chosen(found, noise=noise)
+    x = np.geomspace(min(values(found, "qd")) / 3, max(values(found, "qd")), 60)
+    lines: list[Series] = [
+        measured(f"d = {d}", [(row["qd"], filter_ratio(row)) for row in chosen(own, d=d)], RULE)
+        for d in values(own, "d")
+        if len(chosen(own, d=d)) > 1
+    ]
+    lines.append(Theory("d → ∞, derived", x.tolist(), [limit(float(qd), noise) for qd in x], layer=RULE))
+    return Panel(f"noise {noise:g}", "drift qd", LOST, tuple(lines), x_log=True)
 
 
-def _most(rows: Rows, noise: float) -> float:
-    return max(filter_ratio(row).value for row in own(rows, part="filter", noise=noise))
+def _over_dimension(found: Rows) -> Panel:
+    """The slowest drift without noise over d, its limit, and the limit of ever slower drift."""
+    slow, dims = found[0]["qd"], values(found, "d")
+    ends = (float(dims[0]), float(dims[-1]))
+    lines = (
+        measured("measured", [(row["d"], filter_ratio(row)) for row in found], RULE),
+        Theory("d → ∞ at this qd", ends, (limit(slow, 0.0),) * 2, of="measured"),
+        Theory("4/e, then qd → 0", ends, (bounds.noiseless_drift_constant(),) * 2),
+    )
+    return Panel(f"noise 0, qd = {slow:g}", "dimension d", LOST, lines, x_log=True, x_ticks=dims)
+
+
+def _filter_finding(rows: Rows) -> str:
+    found = chosen(rows, part="filter")
+    slow = min(values(found, "qd"))
+    last = chosen(found, qd=slow, noise=0.0)[-1]
+    most = {
+        noise: max(filter_ratio(row).value for row in chosen(found, noise=noise)) for noise in values(found, "noise")
+    }
+    noisy = ", ".join(f"{ratio:.3f} at noise {noise:g}" for noise, ratio in most.items() if noise)
+    return (
+        f"Without noise the best gated delta rule's excess is up to {most[0.0]:.3f} times the Kalman filter's: "
+        f"{filter_ratio(last).value:.3f} at qd = {slow:g} and d = {last['d']}, on the way to the derived limit "
+        f"{limit(slow, 0.0):.3f}, and to 4/e = {bounds.noiseless_drift_constant():.4f} for ever slower drift."
+        + (f" Noise narrows the gap: at most {noisy}." if noisy else "")
+    )
+
+
+def _rate(rows: Rows) -> str:
+    """How fast the filter approaches its limit, where it was measured at three d."""
+    found = approaches(rows)
+    if not found:
+        return ""
+    agree = sum(of.low <= 1 <= of.high for of in found)
+    return (
+        " The filter's excess approaches its limit like 1/d: fitted as d^-r, r is "
+        f"{min(of.value for of in found):.2f} to {max(of.value for of in found):.2f}, and 1 lies in its 95 % interval "
+        f"in {agree} of {len(found)} settings of drift and noise."
+    )
 
 
 def _gap(rows: Rows) -> str:
-    found = own(rows, part="filter")
+    found = chosen(rows, part="filter")
     last = max(row["d"] for row in found if row["noise"] > 0 or row["qd"] != min(values(found, "qd")))
-    gaps = [abs(filter_ratio(row).value / limit(row["qd"], row["noise"]) - 1) for row in own(found, d=last)]
+    gaps = [abs(filter_ratio(row).value / limit(row["qd"], row["noise"]) - 1) for row in chosen(found, d=last)]
     return f"{100 * max(gaps):.1f}"

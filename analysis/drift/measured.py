@@ -1,16 +1,16 @@
 """The measurement, as a study: the closed form, the filter over dimension, coloured keys, other layers, stored keys."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from analysis.drift import excess
 from ttr_numerics import exact, tasks
-from ttr_numerics.measure import bounds
+from ttr_numerics.measure import bounds, geometric_interval
 from ttr_numerics.study import Grid, Study
 
-__all__ = ["STUDY", "measure_cell"]
+__all__ = ["COLOURED", "FILTER", "SIZE", "SLOW", "STUDY", "measure_cell"]
 
 SEED = 20278
 DRIFTS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
@@ -20,9 +20,11 @@ RULES = ("best gate and step", "full step, best gate", "half step, gate 1")
 SLOW = 0.01  # qd of the coloured keys, and of the largest dimensions
 COLOURED = 64
 SIZE, TOKENS = 16, 2048  # of the other layers
+FILTER = "Kalman filter"
 
 Row = dict[str, Any]
 Cell = dict[str, Any]
+Asked = tuple[str, np.ndarray]  # parameters in words, excess (m,)
 
 
 def closed_form(cell: Cell, rng: np.random.Generator) -> list[Row]:
@@ -110,12 +112,12 @@ def _mode_variances(spectrum: np.ndarray, q: float, power: float) -> np.ndarray:
 
 def other_layers(cell: Cell, rng: np.random.Generator) -> list[Row]:
     """Every layer at its best, tuned on draws of its own, beside the filter; isotropic keys."""
-    noise, q = cell["noise"], cell["qd"] / SIZE
+    noise, q, burn = cell["noise"], cell["qd"] / SIZE, TOKENS // 2
     tuning, task = (tasks.drifting_regression(rng, rng.standard_normal((m, TOKENS, SIZE)), q, noise, 8) for m in (2, 8))
     best = bounds.best_gated_delta_rule(SIZE, q, noise)
-    samples = excess.mean_squares(excess.gated_delta(task, best.beta, best.decay), task, TOKENS // 2, best.decay)
-    rows = [{"method": "gated delta rule", "parameters": f"β {best.beta:.3g}"} | excess.interval_row(samples)]
-    return rows + _beside_the_filter(task, tuning, q, noise, TOKENS // 2)
+    samples = excess.mean_squares(excess.gated_delta(task, best.beta, best.decay), task, burn, best.decay)
+    found = {"gated delta rule": (f"β {best.beta:.3g}", samples)}
+    return _over_the_filter(found | _tuned_methods(tuning, task, burn), task, q, noise, burn)
 
 
 def stored_keys(cell: Cell, rng: np.random.Generator) -> list[Row]:
@@ -123,43 +125,53 @@ def stored_keys(cell: Cell, rng: np.random.Generator) -> list[Row]:
     source = tasks.stored(str(cell["keys"]))
     T, d = source.k.shape[-2:]
     k = np.asarray(source.k, dtype=np.float64)
-    k = k * (d / np.mean(np.sum(k**2, axis=-1))) ** 0.5
-    q, noise = min(1.0, cell["qd"] / d), cell["noise"]
+    size = np.mean(np.sum(k**2, axis=-1))
+    k = k * (d / size) ** 0.5 if size > 0 else k
+    q, noise = cell["qd"] / d, cell["noise"]
     draws = [np.broadcast_to(k, (m, *k.shape)) for m in (2, 6)]
     tuning, task = (tasks.drifting_regression(rng, x, q, noise, 2) for x in draws)
-    decay, rows = (1 - q) ** 0.5, []
+    decay, burn, found = (1 - q) ** 0.5, min(T // 2, T - 2), {}
     for name, metric in (("gated delta rule", np.eye(d)), ("gated delta rule, metric Σ^-1/2", _quarter_power(k))):
         fit, measured = (x._replace(k=x.k @ metric) for x in (tuning, task))
 
         def run(task: tasks.Drifting, beta: float) -> np.ndarray:
             return excess.gated_delta(task, beta, decay)
 
-        rows.append(_at_its_best(name, run, {"beta": excess.BETAS}, fit, measured, T // 2))
-    return [{"source": source.name} | row for row in rows + _beside_the_filter(task, tuning, q, noise, T // 2)]
+        found[name] = _at_its_best(run, {"beta": excess.BETAS}, fit, measured, burn)
+    found |= _tuned_methods(tuning, task, burn)
+    return [{"source": source.name} | row for row in _over_the_filter(found, task, q, noise, burn)]
 
 
 def _quarter_power(k: np.ndarray) -> np.ndarray:
     """Σ^-1/4 (H, d, d) of every head's second moments, directions of less than 1e-3 of the largest held there."""
     values, axes = np.linalg.eigh(np.swapaxes(k, -1, -2) @ k / k.shape[-2])
-    held = np.maximum(values, 1e-3 * values[..., -1:])
+    largest = values[..., -1:]
+    held = np.where(largest > 0, np.maximum(values, 1e-3 * largest), 1.0)
     return (axes * held[..., None, :] ** -0.25) @ np.swapaxes(axes, -1, -2)
 
 
-def _beside_the_filter(task: tasks.Drifting, tuning: tasks.Drifting, q: float, noise: float, burn: int) -> list[Row]:
-    samples = excess.mean_squares(excess.kalman(task, q, noise), task, burn, (1 - q) ** 0.5)
-    rows = [{"method": "Kalman filter", "parameters": "known"} | excess.interval_row(samples)]
-    for name, (method, grid) in excess.METHODS.items():
-        rows.append(_at_its_best(name, method, grid, tuning, task, burn))
-    return rows
+def _tuned_methods(tuning: tasks.Drifting, task: tasks.Drifting, burn: int) -> dict[str, Asked]:
+    return {name: _at_its_best(*method, tuning, task, burn) for name, method in excess.METHODS.items()}
 
 
 def _at_its_best(
-    name: str, method: excess.Method, grid: Any, tuning: tasks.Drifting, task: tasks.Drifting, burn: int
-) -> Row:
+    method: excess.Method, grid: Mapping[str, Sequence[float]], tuning: tasks.Drifting, task: tasks.Drifting, burn: int
+) -> Asked:
+    """Parameters of least excess on `tuning`, in words, and the excess (m,) with them on `task`."""
     parameters, scale = excess.tuned(method, grid, tuning, burn)
-    samples = excess.mean_squares(method(task, **parameters), task, burn, scale)
-    words = ", ".join(f"{letter} {value:g}" for letter, value in parameters.items())
-    return {"method": name, "parameters": words} | excess.interval_row(samples)
+    return excess.words(parameters), excess.mean_squares(method(task, **parameters), task, burn, scale)
+
+
+def _over_the_filter(found: dict[str, Asked], task: tasks.Drifting, q: float, noise: float, burn: int) -> list[Row]:
+    """The filter's row and one a method, each with its excess over the filter's on the same draws."""
+    below = excess.mean_squares(excess.kalman(task, q, noise), task, burn, (1 - q) ** 0.5)
+    rows = []
+    for name, (parameters, samples) in ({FILTER: ("known", below)} | found).items():
+        over: Row = dict.fromkeys(("over", "over_low", "over_high"))
+        if np.all(below > 0) and np.all(samples > 0):
+            over = dict(zip(over, geometric_interval(samples / below)[:3], strict=True))
+        rows.append({"method": name, "parameters": parameters} | excess.interval_row(samples) | over)
+    return rows
 
 
 PARTS: dict[str, Callable[[Cell, np.random.Generator], list[Row]]] = {
@@ -177,8 +189,10 @@ def measure_cell(cell: Cell, rng: np.random.Generator) -> list[Row]:
 
 
 def on_keys(T: int, d: int) -> Sequence[Grid]:
-    """A slow and a fast drift, with little noise."""
-    return (Grid({"part": ("stored keys",), "qd": (0.1, 1.0), "noise": (0.1,)}),)
+    """A slow and a fast drift, with little noise, of half a map a token at most; one token has no next to guess."""
+    if T < 2:
+        return ()
+    return (Grid({"part": ("stored keys",), "qd": (0.1, min(1.0, d / 2)), "noise": (0.1,)}),)
 
 
 STUDY = Study(

@@ -8,13 +8,14 @@ and by an exact solver on the same features: is it the map, or what is done with
 
 from analysis.kernel_shape.collapse import checked, spread
 from analysis.kernel_shape.figures import figures
+from analysis.kernel_shape.gains import at_an_end
 from analysis.kernel_shape.keys import FREE
 from analysis.kernel_shape.measured import STUDY
 from analysis.kernel_shape.ratios import Ratio, missing_ranks, ratios
-from analysis.kernel_shape.shapes import SHAPES
 from analysis.kernel_shape.tables import tables
 from analysis.kernel_shape.treatments import CENTRED, EXACT, UNIT
 from analysis.rows import Rows
+from analysis.sources import left_out
 from ttr_numerics.report import Section
 
 __all__ = ["STUDY", "render"]
@@ -22,13 +23,11 @@ __all__ = ["STUDY", "render"]
 
 def render(rows: Rows) -> Section:
     """The section, from stored rows alone."""
-    found = checked(rows)
     return Section(
         name="kernel_shape",
         title="Feature maps at equal feature dimension",
         question=STUDY.question,
-        answer=f"{_answer(rows)}On random values {found.beyond} of {found.points} errors lie beyond three standard "
-        f"errors of the one that the features' spectrum predicts, where chance gives {found.expected:.1f}.",
+        answer=f"{_answer(rows)}On random values {checked(rows).said()}.",
         compared="Feature maps with the identity (plain keys) of the same dimension D, and so with a state of the same "
         "size; gain and output scale tuned on other keys.",
         figures=figures(rows),
@@ -42,7 +41,8 @@ def render(rows: Rows) -> Section:
             "of the same kind.",
             f"Gains are tuned by the expected error at {STUDY.grids[0].axes['features'][0]} to "
             f"{STUDY.grids[0].axes['features'][-1]} features and two keys a feature, not by recall.",
-            *_at_the_edge(rows),
+            *filter(None, [at_an_end(rows)]),
+            *left_out(rows),
         ),
     )
 
@@ -64,22 +64,6 @@ def _answer(rows: Rows) -> str:
         f"{_range(centred)}; under least squares {_range({name: r for name, r in solved.items() if name in full})}"
         f"{left}.{_why(unit, centred)} Half recall follows the effective dimension of the features to a factor "
         f"{law.effective:.2f} and their number only to a factor {law.nominal:.2f}. "
-    )
-
-
-def _at_the_edge(rows: Rows) -> tuple[str, ...]:
-    """The maps whose best gain was mostly the largest of the list, one sentence."""
-    found = []
-    for shape in (s for s in SHAPES if len(s.factors) > 1):
-        own = [r for r in rows if r["what"] == "error" and r["shape"] == shape.name and r["treatment"] in (UNIT, EXACT)]
-        last = sum(r["gain"] == shape.gains(r["features"])[-1] for r in own)
-        if 2 * last > len(own):
-            found.append(shape.name)
-    if not found:
-        return ()
-    return (
-        f"For features of unit length the best gain of {', '.join(found)} was the largest tried in most rows: a larger "
-        "one may serve them better.",
     )
 
 

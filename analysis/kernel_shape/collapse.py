@@ -42,6 +42,15 @@ class Checked(NamedTuple):
     beyond: int
     expected: float
 
+    def said(self) -> str:
+        """In words; of a single head no error has a standard error."""
+        if not self.points:
+            return "of one draw no error has a standard error to be judged by"
+        return (
+            f"{self.beyond} of {self.points} errors lie beyond three standard errors of what the features' spectrum "
+            f"predicts, where chance gives {self.expected:.1f}"
+        )
+
 
 def points(rows: Rows) -> list[Point]:
     """Every pair of a half-recall row and the effective dimension measured with it, for memories that are sums."""

@@ -10,8 +10,9 @@ from analysis.kernel_shape.measured import LEAST, LOAD, OWN, RANDOM, VALUES
 from analysis.kernel_shape.predicted import half_recall
 from analysis.kernel_shape.ratios import halves, ratios
 from analysis.kernel_shape.treatments import CENTRED, EXACT, PLAIN, SOLVED, TREATMENTS, UNIT
-from analysis.rows import Rows
+from analysis.rows import Rows, chosen, values
 from analysis.sources import quantised
+from analysis.words import short, span
 from ttr_numerics.report import Cloud, Figure, Measured, Panel, Theory
 
 __all__ = ["figures"]
@@ -108,43 +109,34 @@ def _collapse(rows: Rows) -> Figure:
 
 def _errors(rows: Rows) -> Figure:
     """Measured over expected error, one panel a kind of key."""
-    of = [r for r in rows if r["what"] == "error" and r["values"] == RANDOM and r["trials"] > 1]
-    of = of or [r for r in rows if r["what"] == "error" and r["values"] == RANDOM]
-    of = [r for r in of if r["expected"] > LEAST]  # what is recalled exactly is counted, and has no logarithm
-    panels = []
-    for source in dict.fromkeys(r["source"] for r in of):
-        at = [r for r in of if r["source"] == source]
-        series: list[Cloud | Theory] = [
-            Cloud(
-                t, [r["expected"] for r in at if r["treatment"] == t], [r["value"] for r in at if r["treatment"] == t]
-            )
-            for t in TREATMENTS
-            if any(r["treatment"] == t for r in at)
-        ]
-        ends = [min(r["expected"] for r in at), max(r["expected"] for r in at)]
-        panels.append(
-            Panel(
-                source,
-                "expected error",
-                "measured error",
-                (*series, Theory("equal", ends, ends)),
-                x_log=True,
-                y_log=True,
-            )
-        )
+    asked = chosen(rows, what="error", values=RANDOM)
+    repeated = [r for r in asked if r["trials"] > 1] or asked
+    of = [r for r in repeated if r["expected"] > LEAST]  # what is recalled exactly is counted, and has no logarithm
     found = checked(rows)
     return Figure(
         "errors",
-        tuple(panels[:6]),
-        finding=f"The features alone predict the error of every map and treatment: {found.beyond} of {found.points} "
-        f"lie beyond three standard errors, where chance gives {found.expected:.1f}.",
+        tuple(_error_panel(chosen(of, source=source)) for source in values(of, "source"))[:6],
+        finding=f"{'The features alone predict' if found.points else 'The features beside'} the error of every map and "
+        f"treatment: {found.said()}.",
         caption="Squared error over that of the output 0, at the output scale tuned on other keys; random values."
         f"{quantised(of)}",
         grid=f"All maps and D, {LOAD} keys a feature on random keys, half of the tokens on captured ones; means over "
-        f"{min(r['trials'] for r in of)} to {max(r['trials'] for r in of)} draws or heads.",
+        f"{span((r['trials'] for r in repeated), short)} draws or heads.",
+        interval="None: a point is a mean, and its standard error is what the count goes by.",
         theory="1 - 2c tr A/n + c²‖A‖²/n of the matrix A that takes values to outputs, exact for given keys: at the "
         "best scale 1 - PR/n for sums, PR the participation ratio of the features, and 1 - rank/n for least squares.",
     )
+
+
+def _error_panel(rows: Rows) -> Panel:
+    clouds = [
+        Cloud(t, *([r[name] for r in chosen(rows, treatment=t)] for name in ("expected", "value")))
+        for t in TREATMENTS
+        if chosen(rows, treatment=t)
+    ]
+    ends = [end(r["expected"] for r in rows) for end in (min, max)]
+    line = Theory("equal", ends, ends)
+    return Panel(rows[0]["source"], "expected error", "measured error", (*clouds, line), x_log=True, y_log=True)
 
 
 def _captured(rows: Rows) -> Figure:
@@ -158,7 +150,7 @@ def _captured(rows: Rows) -> Figure:
             panels.append(Panel(title, "features D", "argmax recall", tuple(_by_shape(at)), x_log=True, x_ticks=ticks))
     top = max(r["features"] for r in of)
     ends = {t: [r["recall"] for r in of if r["features"] == top and r["treatment"] == t] for t in (UNIT, SOLVED[0])}
-    said = "; ".join(f"{min(x):.2f} to {max(x):.2f} with {t}" for t, x in ends.items())
+    said = "; ".join(f"{span(x)} with {t}" for t, x in ends.items())
     return Figure(
         "captured",
         tuple(panels[:6]),
@@ -168,6 +160,7 @@ def _captured(rows: Rows) -> Figure:
         grid=f"{', '.join(sorted({str(r['n']) for r in of}))} pairs, the second half of the tokens; gains, scales and "
         f"mean features from the first half; up to {max(r['trials'] for r in of)} heads.",
         interval="95 %, Wilson's, its sample size by the spread over heads.",
+        theory="None: the formulas of the other figures are of random keys.",
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from analysis.directed import directed
 from analysis.kernel_shape.keys import FIXED, FREE, Draw, fixed, free, projected
 from analysis.kernel_shape.shapes import SHAPES, Shape, shape_named
 from analysis.kernel_shape.treatments import CENTRED, EXACT, PLAIN, SOLVED, TREATMENTS, UNIT, unevenness
@@ -20,6 +21,7 @@ from ttr_numerics.measure import (
     unit_rows,
 )
 from ttr_numerics.study import Grid, Study
+from ttr_numerics.tasks import Captured
 
 __all__ = ["LEAST", "LOAD", "OWN", "RANDOM", "STUDY", "VALUES", "measure_cell"]
 
@@ -54,17 +56,18 @@ def measure_cell(cell: dict[str, Any], rng: np.random.Generator) -> list[dict[st
     shape, D = shape_named(cell["shape"]), cell["features"]
     asked = [name for name in TREATMENTS if D <= SOLVABLE or name not in SOLVED]
     if "keys" in cell:
-        cases = tuning = list(_stored(rng, shape, D, cell["keys"]))
-        source = tasks.stored(cell["keys"]).name
+        found, left_out = directed(cell["keys"])
+        cases = tuning = list(_stored(rng, shape, D, found))
+        about = {"source": found.name} | left_out
     else:
-        cases, source = [_random(rng, shape, D, cell["inputs"]) for _ in range(TRIALS)], cell["inputs"]
+        cases, about = [_random(rng, shape, D, cell["inputs"]) for _ in range(TRIALS)], {"source": cell["inputs"]}
         tuning = cases[:TUNING]
     tuned = _tuned(asked, shape, D, tuning)
     rows = [row | {"channels": shape.channels(D)} for name in asked for row in _rows(name, tuned[name], cases)]
     if "keys" not in cell:
         halved = [name for name in asked if HALVED.get(name, 0) >= D]
         rows += [_half(name, tuned[name].gain, rng, shape, D, cell["inputs"]) for name in halved]
-    return [row | {"source": source} for row in rows]
+    return [row | about for row in rows]
 
 
 def _inputs(rng: np.random.Generator, shape: Shape, D: int, kind: str) -> Draw:
@@ -77,9 +80,8 @@ def _random(rng: np.random.Generator, shape: Shape, D: int, kind: str) -> Case:
     return Case(draw(n), draw(n), values, shape.drawn(rng, D))
 
 
-def _stored(rng: np.random.Generator, shape: Shape, D: int, keys: str) -> Iterator[Case]:
+def _stored(rng: np.random.Generator, shape: Shape, D: int, found: Captured) -> Iterator[Case]:
     """Heads of stored keys: the first half of the tokens to tune on, the second to judge."""
-    found = tasks.stored(keys)
     T, d = found.k.shape[-2:]
     for K, V in zip(found.k[:HEADS], found.v[:HEADS], strict=True):
         x = projected(rng, d, shape.channels(D))(unit_rows(K))
@@ -95,13 +97,21 @@ def _tuned(names: Sequence[str], shape: Shape, D: int, cases: Sequence[Case]) ->
     found: dict[str, list[tuple[Any, ...]]] = {name: [] for name in names}
     for gain in shape.gains(D):
         raw = [case.map(gain * case.tuning) for case in cases]
+        if not all(_in_range(F) for F in raw):
+            continue
         for name, tried in found.items():
             treatment = TREATMENTS[name]
             prepared = [treatment.prepared(F, np.mean(F, axis=0)) for F in raw]
             trace, square = np.sum([treatment.smoothed(F) for F in prepared], axis=0)
             uneven = sum(map(unevenness, prepared)) if name == EXACT and len(shape.gains(D)) > 1 else 0.0
-            tried.append((-(trace**2) / square, uneven, gain, float(trace / square)))
+            scale = float(trace / square) if square > 0 else 0.0
+            tried.append((-trace * scale, uneven, gain, scale))
     return {name: Tuned(*min(tried)[2:]) for name, tried in found.items()}
+
+
+def _in_range(F: np.ndarray) -> bool:
+    """Whether sums of fourth powers of the features are float64 numbers: exponentials leave it at large gains."""
+    return float(np.max(np.abs(F), initial=0.0)) < np.finfo(float).max ** (1 / 4) / max(F.shape)
 
 
 def _rows(name: str, tuned: Tuned, cases: Sequence[Case]) -> list[dict[str, Any]]:
@@ -132,7 +142,7 @@ def _judged(name: str, tuned: Tuned, case: Case) -> dict[str, Any]:
     mean = np.mean(case.map(tuned.gain * case.tuning), axis=0)
     F = treatment.prepared(case.map(tuned.gain * case.judged), mean)
     A, n = treatment.smoothed(F), len(F)
-    best = bounds.smoothing_error(*A, n)
+    best = bounds.smoothing_error(*A, n) if A.square > 0 else 1.0  # no feature of these keys: nothing is stored
     found: dict[str, Any] = {"expected": bounds.smoothing_error(*A, n, tuned.scale)}
     found["dimension"] = float(bounds.effective_dimension(best, n)) if best > LEAST else None
     for kind, V in case.values.items():
@@ -167,8 +177,8 @@ def _at_half(features: Callable[[int], np.ndarray], name: str, rng: np.random.Ge
 
 
 def on_keys(T: int, d: int) -> Sequence[Grid]:
-    """Every shape at a small and a large feature dimension."""
-    return (Grid({"shape": tuple(s.name for s in SHAPES), "features": (66, 276)}),)
+    """Every shape at a small and a large feature dimension; nothing of one token, which leaves none to tune on."""
+    return (Grid({"shape": tuple(s.name for s in SHAPES), "features": (66, 276)}),) if T > 1 else ()
 
 
 STUDY = Study(

@@ -10,7 +10,8 @@ from ttr_numerics import features
 
 __all__ = ["FACTORS", "SHAPES", "Shape", "shape_named"]
 
-FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+ONE = "a single feature, the largest"
 Map = Callable[[np.ndarray], np.ndarray]
 
 
@@ -19,7 +20,8 @@ class Shape:
     """`channels(D)` inputs make D features; `drawn(rng, D)` is the map. Inputs are unit rows times a gain.
 
     The gains tried are `factors` times channels**`of_norm`: entries of size 1 at factor 1. Maps that are homogeneous,
-    or normalise their input, do not depend on it and have one.
+    or normalise their input, do not depend on it and have one. `limit`: what features of unit length tend to as it
+    grows.
     """
 
     name: str
@@ -27,6 +29,7 @@ class Shape:
     drawn: Callable[[np.random.Generator, int], Map]
     factors: tuple[float, ...] = (1.0,)
     of_norm: float = 0.5
+    limit: str = ""
 
     def gains(self, D: int) -> tuple[float, ...]:
         """The gains to try at feature dimension D."""
@@ -61,7 +64,9 @@ def _hedgehog(rng: np.random.Generator, D: int) -> Map:
 
 
 def _favor(rng: np.random.Generator, D: int) -> Map:
-    return features.Favor(features.orthogonal_gaussian(rng, D, D))
+    """Without the factor exp(-‖x‖²/2), one constant for rows of one length: at gain 32 it leaves float64."""
+    W = features.orthogonal_gaussian(rng, D, D)
+    return lambda x: features.Favor(W, -float(np.max(np.sum(x * x, axis=-1), initial=0.0)) / 2)(x)
 
 
 def _rebased(rng: np.random.Generator, D: int) -> Map:
@@ -73,11 +78,11 @@ def _rebased(rng: np.random.Generator, D: int) -> Map:
 SHAPES = (
     Shape("identity", lambda D: D, _as_is(lambda x: x)),
     Shape("ReLU", lambda D: D, _as_is(features.relu)),
-    Shape("ELU + 1", lambda D: D, _as_is(features.elu_plus_one), FACTORS),
+    Shape("ELU + 1", lambda D: D, _as_is(features.elu_plus_one), FACTORS, limit="ReLU"),
     Shape("DPFP, ν = 1", _half, _as_is(features.dpfp)),
-    Shape("Hedgehog", _half, _hedgehog, FACTORS),
-    Shape("FAVOR+", lambda D: D, _favor, FACTORS, of_norm=0.0),
+    Shape("Hedgehog", _half, _hedgehog, FACTORS, limit=ONE),
+    Shape("FAVOR+", lambda D: D, _favor, FACTORS, of_norm=0.0, limit=ONE),
     Shape("quadratic", _triangle, _as_is(features.quadratic)),
-    Shape("Taylor", lambda D: _triangle(D) - 1, _as_is(features.taylor), FACTORS),
+    Shape("Taylor", lambda D: _triangle(D) - 1, _as_is(features.taylor), FACTORS, limit="quadratic"),
     Shape("ReBased", _triangle, _rebased),
 )

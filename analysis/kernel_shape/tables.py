@@ -1,7 +1,7 @@
 """Each map against plain keys of the same dimension."""
 
 from analysis.kernel_shape.keys import FIXED, FREE
-from analysis.kernel_shape.measured import RANDOM
+from analysis.kernel_shape.measured import LEAST, RANDOM
 from analysis.kernel_shape.ratios import Ratio, halves, ratios
 from analysis.kernel_shape.treatments import CENTRED, EXACT, PLAIN, UNIT
 from analysis.rows import Rows
@@ -31,14 +31,15 @@ def _table(rows: Rows, source: str) -> Table:
     for shape in dict.fromkeys(r["shape"] for r in at):
         plain = by[shape, PLAIN]
         of = [by[shape, t]["dimension"] for t in (PLAIN, UNIT, CENTRED)]
-        errors = [by[shape, t]["value"] for t in (UNIT, EXACT)]
+        errors = [x if (x := by[shape, t]["value"]) > LEAST else 0.0 for t in (UNIT, EXACT)]
         shares = [_said(held[t].get(shape)) for t in held] if asked else []
         lines.append((shape, plain["channels"], by[shape, UNIT]["gain"], *of, *errors, *shares))
     least = max((r["features"] for r in halves(rows, source, EXACT)), default=D)
     note = (
         f"D = {D}, {next(iter(by.values()))['n']} pairs, random values. Gain: for features of unit length. Effective "
         "dimension: of plain keys with the same error at its best scale, for features as they are, of unit length, and "
-        "centred; empty where there is no error. Errors of features of unit length, over that of the output 0."
+        "centred; empty where there is no error. Errors of features of unit length, over that of the output 0; 0 where "
+        "it is rounding alone."
     )
     if asked:
         note += (

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from analysis.directed import directed
 from analysis.key_covariance.memories import (
     CENTRED,
     DELTA,
@@ -15,6 +16,7 @@ from analysis.key_covariance.memories import (
     TREATMENT,
     UNIT,
     WHITENED,
+    Reading,
     best_ridge,
     identity_gap,
     interval_row,
@@ -93,30 +95,39 @@ def keys(cell: Row, rng: np.random.Generator) -> list[Row]:
 
     Nothing where the treatment asks for more tokens than there are.
     """
-    source, K, captured = _source(cell, rng)
+    about, K, captured = _source(cell, rng)
     try:
         K = TREATMENT[cell["treatment"]](K[:, : cell["n"]])
     except LinAlgError:
         return []
-    d = K.shape[-1]
-    rows = [{"source": source, "d": d, "metric": name} | interval_row(f(K)) for name, f in DESCRIPTION.items()]
-    shares = spectrum(K)
-    for index in (
-        () if cell["treatment"] not in DRAWN else sorted({round(x) - 1 for x in np.geomspace(1, shares.shape[-1], 10)})
-    ):
-        line = {"source": source, "metric": "eigenvalue share", "index": index + 1}
-        rows.append(line | interval_row(shares[:, index]))
+    if K.shape[1] < cell["n"]:
+        about["kept"] = K.shape[1]
+    rows = [about | {"d": K.shape[-1], "metric": name} | interval_row(f(K)) for name, f in DESCRIPTION.items()]
+    if cell["treatment"] in DRAWN:
+        rows += [about | {"metric": "eigenvalue share"} | row for row in _shares(K)]
     values = {RANDOM_VALUES: tasks.isotropic_unit_keys(rng, K.shape)}
     if captured is not None:
         values[REAL_VALUES] = captured[:, : cell["n"]]
-    return rows + [row for name, V in values.items() for row in _repetitions({"source": source, "values": name}, K, V)]
+    return rows + [row for name, V in values.items() for row in _repetitions(about | {"values": name}, K, V)]
+
+
+def _shares(K: np.ndarray) -> list[Row]:
+    """Eigenvalue shares at ten places of the spectrum, evenly spaced in logarithms."""
+    shares = spectrum(K)
+    places = sorted({round(x) for x in np.geomspace(1, shares.shape[-1], 10)})
+    return [{"index": place} | interval_row(shares[:, place - 1]) for place in places]
 
 
 def halves(cell: Row, rng: np.random.Generator) -> list[Row]:
-    """The first half of stored keys is written; the second gives the metric, and the queries no one has seen."""
-    source, K, V = _source(cell, rng)
+    """The first half of stored keys is written; the second gives the metric, and the queries no one has seen.
+
+    Nothing where there is one token.
+    """
+    about, K, V = _source(cell, rng)
     assert V is not None, "stored keys have values"
     n = K.shape[1] // 2
+    if n == 0:
+        return []
     K, other, V, unseen = K[:, :n], K[:, n : 2 * n], V[:, :n], V[:, n : 2 * n]
     treated = {UNIT: (unit_rows(K), unit_rows(other))}
     for name, moment in ((WHITENED, K), (OTHERS, other)):
@@ -128,16 +139,20 @@ def halves(cell: Row, rng: np.random.Generator) -> list[Row]:
     for name, (X, Q) in treated.items():
         for asked, q, W in (("stored", X, V), ("unseen", Q, unseen)):
             found = readings(X, V, q, W) | {RIDGE: best_ridge(X, V, q, W)}
-            line = {"source": source, "pairs": n, "treatment": name, "queries": asked}
-            rows += [line | {"layer": k} | interval_row(relative_squared_error(o, W)) for k, o in found.items()]
+            line = about | {"pairs": n, "treatment": name, "queries": asked}
+            rows += [_judged(line | {"layer": layer}, reading, W) for layer, reading in found.items()]
     return rows
 
 
-def _source(cell: Row, rng: np.random.Generator) -> tuple[str, np.ndarray, np.ndarray | None]:
+def _source(cell: Row, rng: np.random.Generator) -> tuple[Row, np.ndarray, np.ndarray | None]:
     if "keys" not in cell:
-        return RANDOM, tasks.isotropic_unit_keys(rng, (DRAWS, cell["n"], cell["d"])), None
-    found = tasks.stored(cell["keys"])
-    return found.name, found.k.astype(float), found.v.astype(float)
+        return {"source": RANDOM}, tasks.isotropic_unit_keys(rng, (DRAWS, cell["n"], cell["d"])), None
+    found, left_out = directed(cell["keys"])
+    return {"source": found.name, **left_out}, found.k.astype(float), found.v.astype(float)
+
+
+def _judged(line: Row, reading: Reading, W: np.ndarray) -> Row:
+    return line | interval_row(relative_squared_error(reading.o, W)) | reading.ends
 
 
 def _recalled(line: Row, K: np.ndarray, V: np.ndarray) -> list[Row]:
@@ -145,12 +160,12 @@ def _recalled(line: Row, K: np.ndarray, V: np.ndarray) -> list[Row]:
     common = line | {"rank": float(np.mean(participation_ratio(K)))}
     common |= {"gap": gap["value"], "gap_error": gap["high"] - gap["value"]}
     found = readings(K, V, K, V)
-    return [common | {"layer": name} | interval_row(relative_squared_error(o, V)) for name, o in found.items()]
+    return [_judged(common | {"layer": name}, reading, V) for name, reading in found.items()]
 
 
 def _repetitions(line: Row, K: np.ndarray, V: np.ndarray) -> list[Row]:
     found = readings(K, V, K, V)
-    errors = {name: relative_squared_error(found[name], V) for name in (LINEAR, DELTA, LEAST)}
+    errors = {name: relative_squared_error(found[name].o, V) for name in (LINEAR, DELTA, LEAST)}
     ranks, gaps = participation_ratio(K), identity_gap(K, V)
     line = line | {"metric": "recall error"}
     return [

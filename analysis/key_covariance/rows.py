@@ -1,28 +1,17 @@
-"""Stored rows by what they say, and as series."""
+"""Stored rows by what they say, as series, and in words."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from analysis.rows import chosen
+from analysis.rows import Rows, chosen
+from analysis.words import short
 from ttr_numerics.measure import Interval, mean_interval
 from ttr_numerics.report import Measured
 
-__all__ = ["Row", "Rows", "described", "line", "mean_error", "part", "sources"]
+__all__ = ["Row", "at_ends", "described", "kept", "line", "mean_error", "ratio", "spelled"]
 
 Row = dict[str, Any]
-Rows = Sequence[Row]
-
-
-def part(rows: Rows, name: str) -> list[Row]:
-    """The rows of one part of the study."""
-    return [row for row in rows if row["part"] == name]
-
-
-def sources(rows: Rows) -> list[str]:
-    """Display names of the stored keys, in order; not the random ones that stand beside them."""
-    return list(dict.fromkeys(row["source"] for row in rows if "keys" in row and "source" in row))
 
 
 def line(rows: Rows, label: str, x: str, scale: float = 1.0, layer: str = "") -> Measured:
@@ -38,6 +27,11 @@ def line(rows: Rows, label: str, x: str, scale: float = 1.0, layer: str = "") ->
     )
 
 
+def kept(row: Row) -> int:
+    """The tokens of a row: as many as its cell asks for, unless some had no direction."""
+    return int(row["kept"] if "kept" in row else row["n"])
+
+
 def described(rows: Rows, source: str, treatment: str, metric: str) -> Row | None:
     """The row of one description of the keys, None where the treatment does not apply."""
     found = chosen(rows, source=source, treatment=treatment, metric=metric)
@@ -48,3 +42,20 @@ def mean_error(rows: Rows, source: str, treatment: str, layer: str, values: str)
     """Mean and standard error over heads or draws of recall errors of the part `keys`; None where there are none."""
     own = chosen(rows, source=source, treatment=treatment, values=values, metric="recall error")
     return mean_interval(np.array([row[layer] for row in own])) if own else None
+
+
+def at_ends(rows: Rows) -> tuple[int, int, int]:
+    """How often a number was chosen from a list for these rows, and how often its least and its greatest."""
+    own = [row for row in rows if "choices" in row]
+    choices, least, most = (sum(row[name] for row in own) for name in ("choices", "least", "most"))
+    return choices, least, most
+
+
+def ratio(row: Row) -> str:
+    """A ratio of errors and its interval."""
+    return f"{row['ratio']:.2f} [{row['ratio_low']:.2f}, {row['ratio_high']:.2f}]"
+
+
+def spelled(own: Rows, name: str) -> str:
+    """The different values of a field, in order of size."""
+    return ", ".join(short(value) for value in sorted({row[name] for row in own}))

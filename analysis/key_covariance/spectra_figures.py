@@ -1,14 +1,13 @@
 """Figures of the keys themselves: spectra, the identity in the participation ratio, and errors against spread."""
 
-from typing import Any
-
 import numpy as np
 
 from analysis.key_covariance.memories import BEST, CENTRED, DELTA, LEAST, LINEAR, OTHERS, POPULATION, UNIT
 from analysis.key_covariance.recall import DRAWN, RANDOM, RANDOM_VALUES, REAL_VALUES, SPECTRA
-from analysis.key_covariance.rows import Row, Rows, line, part, sources
-from analysis.rows import chosen
-from analysis.sources import quantised
+from analysis.key_covariance.rows import Row, kept, line
+from analysis.rows import Rows, chosen
+from analysis.sources import quantised, stored_names
+from analysis.words import short
 from ttr_numerics.report import Cloud, Curve, Figure, Panel, Theory
 
 __all__ = ["law_figure", "spectrum_figure", "spread_figure"]
@@ -20,49 +19,55 @@ LAW += "depend on them."
 
 def spectrum_figure(rows: Rows) -> Figure:
     """Eigenvalue shares of stored and random keys."""
-    keys = part(rows, "keys")
-    names = [*sources(keys), RANDOM]
-    panels: list[Panel] = []
-    tops: dict[str, list[float]] = {}
-    for treatment in DRAWN:
-        curves = []
-        for source in names:
-            own = chosen(keys, source=source, treatment=treatment, metric="eigenvalue share")
-            own = [row for row in own if row["value"] > 1e-12]  # the direction that centring removed is rounding
-            tops.setdefault(source, []).append(own[0]["value"])
-            ends = ([row["value"] if row[end] is None else row[end] for row in own] for end in ("low", "high"))
-            curves.append(Curve(source, [row["index"] for row in own], [row["value"] for row in own], *ends))
-        axes: dict[str, Any] = {"x_log": True, "y_log": True}
-        panels.append(Panel(treatment, "eigenvalue number, by size", "share of the trace", tuple(curves), **axes))
-    text = "; ".join(f"{source} {found[0]:.0%} and {found[1]:.0%}" for source, found in tops.items())
+    keys = chosen(rows, part="keys", metric="eigenvalue share")
+    names = [*stored_names(keys), RANDOM]
     return Figure(
         name="spectrum",
         finding="How far stored keys are from isotropic, by the share of the largest eigenvalue, as they are and "
-        f"centred: {text}.",
+        f"centred: {'; '.join(_largest_shares(keys, source) for source in names)}.",
         caption="Eigenvalues of K'K/n as shares of their sum, unit keys, before and after removing the mean key, at "
         f"ten places of the spectrum.{quantised(keys)}",
-        panels=tuple(panels),
+        panels=tuple(_spectrum(chosen(keys, treatment=treatment), names, treatment) for treatment in DRAWN),
         grid=f"The first {max(row['n'] for row in keys)} tokens at most of stored keys, all heads; "
         f"{_repetitions(keys, RANDOM)} draws of random keys.",
         interval="Mean and one standard error over heads or draws.",
+        theory="None drawn: isotropic random keys of the same shape are the yardstick.",
     )
+
+
+def _spectrum(own: Rows, names: list[str], treatment: str) -> Panel:
+    curves = []
+    for source in names:
+        # The direction that centring removed is rounding.
+        shown = [row for row in chosen(own, source=source) if row["value"] > 1e-12]
+        ends = ([row["value"] if row[end] is None else row[end] for row in shown] for end in ("low", "high"))
+        if shown:
+            curves.append(Curve(source, [row["index"] for row in shown], [row["value"] for row in shown], *ends))
+    label = "eigenvalue number, by size"
+    return Panel(treatment, label, "share of the trace", tuple(curves), x_log=True, y_log=True)
+
+
+def _largest_shares(keys: Rows, source: str) -> str:
+    found = [chosen(keys, source=source, treatment=treatment, index=1) for treatment in DRAWN]
+    shares = [f"{own[0]['value']:.0%}" if own else "none left" for own in found]
+    return f"{source} {' and '.join(shares)}"
 
 
 def law_figure(rows: Rows) -> Figure:
     """Recall error against PR/n, every head, draw and treatment."""
-    keys, panels = [row for row in part(rows, "keys") if row["metric"] == "recall error"], []
+    keys, panels = [row for row in chosen(rows, part="keys") if row["metric"] == "recall error"], []
     for values in (RANDOM_VALUES, REAL_VALUES):
         own = chosen(keys, values=values)
         if not own:
             continue
-        shares = [row["rank"] / row["n"] for row in own]
+        shares = [row["rank"] / kept(row) for row in own]
         clouds = [Cloud(layer, shares, [row[layer] for row in own]) for layer in (LINEAR, DELTA, LEAST)]
         x = np.geomspace(min(shares), max(shares), 40).tolist()
         law = Theory("1 - PR/n", x, [1 - g for g in x], of=LINEAR)
         label = "participation ratio of the keys / n"
         panels.append(Panel(values, label, "relative squared error", (*clouds, law), x_log=True))
-    gaps = [abs(row[LINEAR] - 1 + row["rank"] / row["n"]) for row in chosen(keys, values=RANDOM_VALUES)]
-    better = [row[LINEAR] < 1 - row["rank"] / row["n"] for row in chosen(keys, values=REAL_VALUES)]
+    gaps = [abs(row[LINEAR] - 1 + row["rank"] / kept(row)) for row in chosen(keys, values=RANDOM_VALUES)]
+    better = [row[LINEAR] < 1 - row["rank"] / kept(row) for row in chosen(keys, values=REAL_VALUES)]
     text = f" With their captured values {np.mean(better):.0%} of them lie below that line." if better else ""
     return Figure(
         name="law",
@@ -70,8 +75,8 @@ def law_figure(rows: Rows) -> Figure:
         f"not depend on the keys its error is 1 - PR/n, off by at most {max(gaps):.3f} on every head and "
         f"treatment.{text}",
         caption="Squared recall error relative to the values, one point for each head or draw and each treatment "
-        f"(unit norm, centred, whitened, both); linear attention at its best scale. Treatments in sample."
-        f"{quantised(keys)}",
+        "(unit norm, centred, whitened, both); linear attention at its best scale. Treatments in "
+        f"sample.{quantised(keys)}",
         panels=tuple(panels),
         grid=f"{len(gaps)} heads and draws by treatment; the first {max(row['n'] for row in keys)} tokens at most.",
         interval="None: every point is one head or draw.",
@@ -81,7 +86,7 @@ def law_figure(rows: Rows) -> Figure:
 
 def spread_figure(rows: Rows) -> Figure:
     """Recall error against the condition number of Σ, by spectrum and metric, and against the mean key's share."""
-    own, shares = part(rows, "spectrum"), part(rows, "mean key")
+    own, shares = chosen(rows, part="spectrum"), chosen(rows, part="mean key")
     panels = [
         _spread(chosen(own, family=family, treatment=UNIT), f"{family}, as they are", "cond")
         for family in SPECTRA
@@ -92,15 +97,15 @@ def spread_figure(rows: Rows) -> Figure:
     panels.append(_spread(chosen(shares, treatment=UNIT), "isotropic keys plus a mean key", "share"))
     first, last = (_errors(chosen(wide, treatment=UNIT, cond=c)) for c in _ends(wide, "cond"))
     metric, other = (_errors(chosen(wide, treatment=t, cond=_ends(wide, "cond")[1])) for t in (POPULATION, OTHERS))
-    words = "; ".join(f"{layer} {first[layer]:.2f} to {last[layer]:.2f}" for layer in LAYERS)
+    words = "; ".join(f"{layer}: {first[layer]:.2f} to {last[layer]:.2f}" for layer in LAYERS)
     heavy = _ends(shares, "share")[1]
     mean, bare = (_errors(chosen(shares, treatment=t, share=heavy)) for t in (UNIT, CENTRED))
     return Figure(
         name="spread",
         finding="A wider spectrum costs first-order memories and leaves least squares alone: from cond(Σ) = "
-        f"{_ends(wide, 'cond')[0]:g} to {_ends(wide, 'cond')[1]:g} the error goes, for {words}. Read through the "
-        f"population's Σ^-1/2 linear attention and the delta rule at its best β are back at {metric[LINEAR]:.2f} and "
-        f"{metric[BEST]:.2f}; through one estimated on as many other keys at {other[LINEAR]:.2f} and "
+        f"{short(_ends(wide, 'cond')[0])} to {short(_ends(wide, 'cond')[1])} the error goes, for {words}. Read through "
+        f"the population's Σ^-1/2 linear attention and the delta rule at its best β are back at {metric[LINEAR]:.2f} "
+        f"and {metric[BEST]:.2f}; through one estimated on as many other keys at {other[LINEAR]:.2f} and "
         f"{other[BEST]:.2f}. A mean key of share {heavy:g} does the same ({mean[LINEAR]:.2f} for linear attention), "
         f"and taking it out undoes it ({bare[LINEAR]:.2f}).",
         caption="Squared recall error relative to the values of random unit values. Log-uniform, power-law and "

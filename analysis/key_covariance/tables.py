@@ -4,7 +4,7 @@ from typing import Any
 
 from analysis.key_covariance.memories import BEST, DELTA, LEAST, LINEAR, OTHERS, RIDGE, UNIT, WHITENED
 from analysis.key_covariance.recall import DESCRIPTION
-from analysis.key_covariance.rows import Rows, described, mean_error, part
+from analysis.key_covariance.rows import described, mean_error, ratio
 from analysis.key_covariance.tracking import (
     ANNEALED,
     BAYES,
@@ -15,7 +15,7 @@ from analysis.key_covariance.tracking import (
     LINEAR_RAW,
     RLS,
 )
-from analysis.rows import chosen
+from analysis.rows import Rows, chosen
 from analysis.sources import quantised
 from ttr_numerics.report import Table
 
@@ -24,7 +24,7 @@ __all__ = ["description_table", "halves_table", "recall_table", "tracking_table"
 
 def description_table(rows: Rows) -> Table:
     """Mean key, ranks and condition number by keys and treatment."""
-    keys, lines = part(rows, "keys"), []
+    keys, lines = chosen(rows, part="keys"), []
     for source, treatment in dict.fromkeys((row["source"], row["treatment"]) for row in keys):
         found = [described(keys, source, treatment, metric) for metric in DESCRIPTION]
         first = found[0]
@@ -43,7 +43,7 @@ def description_table(rows: Rows) -> Table:
 
 def recall_table(rows: Rows) -> Table:
     """Errors by keys, values and treatment."""
-    recalls, lines = chosen(part(rows, "keys"), metric="recall error"), []
+    recalls, lines = chosen(rows, part="keys", metric="recall error"), []
     for source, values, treatment in dict.fromkeys((r["source"], r["values"], r["treatment"]) for r in recalls):
         cells: list[Any] = [source, values, treatment]
         for layer in (LINEAR, DELTA, LEAST):
@@ -55,14 +55,14 @@ def recall_table(rows: Rows) -> Table:
         "Squared recall error relative to the values, by treatment",
         ("keys", "values", "treatment", *(part for layer in (LINEAR, DELTA, LEAST) for part in (layer, f"± {layer}"))),
         lines,
-        f"Mean and standard error over heads or draws; linear attention at its best scale. In-sample treatments."
-        f"{quantised(recalls)}",
+        "Mean and standard error over heads or draws; linear attention at its best scale. In-sample "
+        f"treatments.{quantised(recalls)}",
     )
 
 
 def halves_table(rows: Rows) -> Table:
     """The first half of a text written, read at itself and at the second half."""
-    own, lines = part(rows, "halves"), []
+    own, lines = chosen(rows, part="halves"), []
     order = {UNIT: 0, WHITENED: 1, OTHERS: 2}
     keys = dict.fromkeys((row["source"], row["queries"], row["treatment"], row["pairs"]) for row in own)
     for source, queries, treatment, pairs in sorted(keys, key=lambda k: (k[0], k[1], order[k[2]])):
@@ -81,14 +81,14 @@ def halves_table(rows: Rows) -> Table:
 
 def tracking_table(rows: Rows) -> Table:
     """Errors on unseen queries as multiples of RLS with the ridge of the prior."""
-    own = [row for row in part(rows, "unseen") if row["ratio"] is not None]
+    own = [row for row in chosen(rows, part="unseen") if row["ratio"] is not None]
     lines = []
     shown = (LINEAR_RAW, LINEAR_FIXED, DELTA_RAW, DELTA_OTHERS, DELTA_FIXED, ANNEALED, RLS)
     for noise, cond, n in dict.fromkeys((row["noise"], row["cond"], row["n"]) for row in own):
         if cond not in (1.0, 1e4):
             continue
         found = {row["layer"]: row for row in chosen(own, noise=noise, cond=cond, n=n)}
-        cells = [f"{r['ratio']:.2f} [{r['ratio_low']:.2f}, {r['ratio_high']:.2f}]" for r in map(found.get, shown) if r]
+        cells = [ratio(row) for row in map(found.get, shown) if row]
         lines.append((noise, cond, n / found[RLS]["d"], found[BAYES]["value"], *cells))
     return Table(
         "Does tracking help beyond a fixed metric? Errors on unseen queries as multiples of RLS with the prior's ridge",

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.key_covariance.memories import STEPS, interval_row
+from analysis.key_covariance.memories import STEPS, ends, interval_row
 from ttr_numerics import exact, tasks
 from ttr_numerics.layers import chunked
 from ttr_numerics.measure import bounds, geometric_interval, whitening_metric
@@ -24,6 +24,7 @@ __all__ = [
     "DELTA_RAW",
     "LINEAR_FIXED",
     "LINEAR_RAW",
+    "OTHER_KEYS",
     "RLS",
     "steady_forgetting",
     "steady_step",
@@ -45,9 +46,7 @@ def unseen(cell: Row, rng: np.random.Generator) -> list[Row]:
     spectrum = tasks.log_uniform_spectrum(d, cell["cond"])
     K, other = tasks.gaussian_keys(rng, (TRIALS, n, d), spectrum), OTHER_KEYS * d
     S = rng.standard_normal((TRIALS, d, WIDTH))
-    S *= np.sqrt(d * WIDTH / _size(S, spectrum))[
-        :, None, None
-    ]  # every draw's signal is d, so that `noise` is its share
+    S *= np.sqrt(d * WIDTH / _size(S, spectrum))[:, None, None]  # every signal is d, so that `noise` is its share
     V = K @ S + np.sqrt(noise * d) * rng.standard_normal((TRIALS, n, WIDTH))
     fixed = np.diag(spectrum**-0.5)
     estimated = whitening_metric(tasks.gaussian_keys(rng, (TRIALS, other, d), spectrum))
@@ -56,17 +55,25 @@ def unseen(cell: Row, rng: np.random.Generator) -> list[Row]:
         return _size(found - S, spectrum) / _size(S, spectrum)
 
     least = float(spectrum[-1]) * SMALL
+    stepped = {
+        DELTA_RAW: [error(_normalized(step)(K, V)) for step in STEPS],
+        DELTA_FIXED: [error(_through(fixed, K, V, _normalized(step))) for step in STEPS],
+        DELTA_OTHERS: [error(_through(estimated, K, V, _normalized(step))) for step in STEPS],
+    }
+    best = {name: int(np.argmin(np.mean(found, axis=-1))) for name, found in stepped.items()}
     errors = {
         LINEAR_RAW: error(_scaled(chunked.linear_attention(K, K, V).state, S, spectrum)),
         LINEAR_FIXED: error(_through(fixed, K, V, _added) / (n + d + 1 + d * noise)),  # the best scale, of the formula
-        DELTA_RAW: _best([error(_normalized(step)(K, V)) for step in STEPS]),
-        DELTA_FIXED: _best([error(_through(fixed, K, V, _normalized(step))) for step in STEPS]),
-        DELTA_OTHERS: _best([error(_through(estimated, K, V, _normalized(step))) for step in STEPS]),
+        **{name: found[best[name]] for name, found in stepped.items()},
         ANNEALED: error(_through(fixed, K, V, _normalized(bounds.best_normalized_steps(n, d, noise)))),
         RLS: error(exact.recursive_least_squares(K, K, V, ridge=least).state.S),
         BAYES: error(exact.recursive_least_squares(K, K, V, ridge=max(least, noise * d)).state.S),
     }
-    return [{"layer": name} | interval_row(e) | _ratio(e, errors[BAYES]) for name, e in errors.items()]
+    chosen = {name: ends(np.array([index]), len(STEPS)) for name, index in best.items()}
+    return [
+        {"layer": name} | interval_row(e) | _ratio(e, errors[BAYES]) | chosen.get(name, {})
+        for name, e in errors.items()
+    ]
 
 
 def steady_step(cell: Row, rng: np.random.Generator) -> list[Row]:
@@ -124,11 +131,6 @@ def _scaled(found: np.ndarray, S: np.ndarray, spectrum: np.ndarray) -> np.ndarra
     """c Ŝ with the best c for unseen keys, one for all draws."""
     c = np.sum(spectrum[:, None] * found * S) / np.sum(spectrum[:, None] * found * found)
     return c * found
-
-
-def _best(errors: list[np.ndarray]) -> np.ndarray:
-    """The errors of the step whose mean is least."""
-    return errors[int(np.argmin([np.mean(e) for e in errors]))]
 
 
 def _ratio(errors: np.ndarray, reference: np.ndarray) -> Row:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from analysis.key_covariance.rows import Row, Rows, line, part
+from analysis.key_covariance.rows import Row, line, ratio, spelled
 from analysis.key_covariance.tracking import (
     ANNEALED,
     BAYES,
@@ -10,9 +10,11 @@ from analysis.key_covariance.tracking import (
     DELTA_OTHERS,
     DELTA_RAW,
     LINEAR_FIXED,
+    OTHER_KEYS,
     RLS,
 )
-from analysis.rows import chosen
+from analysis.rows import Rows, chosen
+from analysis.words import short
 from ttr_numerics.measure import bounds
 from ttr_numerics.report import Figure, Panel, Series, Theory
 
@@ -23,44 +25,56 @@ SHOWN = (LINEAR_FIXED, DELTA_RAW, DELTA_OTHERS, DELTA_FIXED, ANNEALED, RLS, BAYE
 
 def tracking_figure(rows: Rows) -> Figure:
     """Error on unseen queries against the number of pairs, by noise; and where constant gains end."""
-    own = part(rows, "unseen")
-    wide = sorted({row["cond"] for row in own})[-2 if len({row["cond"] for row in own}) > 2 else -1]
-    levels = sorted({row["noise"] for row in own})
+    own = chosen(rows, part="unseen")
+    wide, levels, d = _second_widest(own), sorted({row["noise"] for row in own}), own[0]["d"]
     panels = [_unseen(chosen(own, noise=noise, cond=wide), noise, wide) for noise in levels]
-    panels.append(_ratios(own, levels))
-    panels += _steady(rows)
-    d, n = own[0]["d"], max(row["n"] for row in own)
-    late = {row["layer"]: row for row in chosen(own, noise=levels[-1], cond=wide, n=n)}
-    base = late[RLS]["value"]
-    constant, falling = (np.log(late[layer]["value"] / base) for layer in (DELTA_FIXED, ANNEALED))
-    few = sorted({row["n"] for row in own})[1]
-    early = {row["layer"]: row for row in chosen(own, noise=levels[1], cond=wide, n=few)}
     return Figure(
         name="tracking",
-        finding=f"What tracking the uncertainty adds to a fixed metric: after {few} pairs (d = {d}, cond(Σ) = "
-        f"{wide:g}, noise {levels[1]:g}) the best constant step through Σ^-1/2 leaves {_interval(early[DELTA_FIXED])} "
-        f"times the error of RLS with the prior's ridge, a falling step {_interval(early[ANNEALED])}, the delta rule "
-        f"without a metric {_interval(early[DELTA_RAW])}. "
-        f"After {n} pairs with noise {levels[-1]:g}: "
-        f"{_interval(late[DELTA_FIXED])}, falling {_interval(late[ANNEALED])}, with a metric of {4 * d} other keys "
-        f"{_interval(late[DELTA_OTHERS])}, without any {_interval(late[DELTA_RAW])}. Of RLS without a ridge, itself at "
-        f"{_interval(late[RLS])}, the falling step leaves {late[ANNEALED]['value'] / base:.2f} times the error "
-        f"(d/(d-2) = {d / (d - 2):.2f} in the limit), the constant one {late[DELTA_FIXED]['value'] / base:.2f}: a step "
-        f"that falls, one number, makes up {1 - falling / constant:.0%} of the way from there to RLS without a ridge "
-        "(in logarithms). The rest is the prior's ridge, which a memory behind the metric does not see.",
+        finding=f"What tracking the uncertainty adds to a fixed metric: {_early(own, wide)} {_late(own, wide)}",
         caption="v = kS + noise, S standard normal, keys N(0, Σ) with log-uniform Σ: error on unseen keys of the same "
         "law, relative to the signal; noise in units of the signal's variance. Fourth panel: the delta rule through "
         "the fixed metric as a multiple of RLS with the prior's ridge. Last two: where a constant step and a constant "
         "forgetting end, isotropic keys.",
-        panels=tuple(panels),
-        grid=f"{own[0]['trials']} draws, d = {d}, {_values(own, 'n')} pairs, cond(Σ) {_values(own, 'cond')}; best "
+        panels=(*panels, _ratios(own, levels), *_steady(rows)),
+        grid=f"{own[0]['trials']} draws, d = {d}, {spelled(own, 'n')} pairs, cond(Σ) {spelled(own, 'cond')}; best "
         "constant β of twelve by the mean over draws; the falling step is the best for the given noise; the estimated "
-        f"metric has seen {4 * d} other keys.",
-        interval="Mean and one standard error; ratios are paired geometric means with 95 % intervals.",
+        f"metric has seen {OTHER_KEYS * d} other keys.",
+        interval="Mean and one standard error over draws; ratios are paired geometric means with 95 % intervals.",
         theory="Dashed: linear attention (d+1+dσ²)/(n+d+1+dσ²); falling step, by its recursion; least squares "
-        "σ²d/(n-d-1). "
-        "All exact for Gaussian keys, the first two through the population's metric. Constant step σ²β/(2-β)·d/(d-2), "
-        "exact in the limit; forgetting σ²d(1-γ)/(1+γ), a heuristic for d(1-γ) far below 1.",
+        "σ²d/(n-d-1). All exact for Gaussian keys, the first two through the population's metric. Constant step "
+        "σ²β/(2-β)·d/(d-2), exact in the limit; forgetting σ²d(1-γ)/(1+γ), a heuristic for d(1-γ) far below 1.",
+    )
+
+
+def _second_widest(own: Rows) -> float:
+    """The condition number that is drawn."""
+    conditions = sorted({row["cond"] for row in own})
+    return float(conditions[-2 if len(conditions) > 2 else -1])
+
+
+def _early(own: Rows, cond: float) -> str:
+    """After the second number of pairs, at the second noise."""
+    d, n, noise = own[0]["d"], sorted({row["n"] for row in own})[1], sorted({row["noise"] for row in own})[1]
+    at = {row["layer"]: row for row in chosen(own, noise=noise, cond=cond, n=n)}
+    return (
+        f"after {n} pairs (d = {d}, cond(Σ) = {short(cond)}, noise {noise:g}) the best constant step through Σ^-1/2 "
+        f"leaves {ratio(at[DELTA_FIXED])} times the error of RLS with the prior's ridge, a falling step "
+        f"{ratio(at[ANNEALED])}, the delta rule without a metric {ratio(at[DELTA_RAW])}."
+    )
+
+
+def _late(own: Rows, cond: float) -> str:
+    """After the most pairs, at the most noise, and what a falling step makes up of the way to RLS without a ridge."""
+    d, n, noise = own[0]["d"], max(row["n"] for row in own), max(row["noise"] for row in own)
+    at = {row["layer"]: row for row in chosen(own, noise=noise, cond=cond, n=n)}
+    constant, falling = (at[layer]["value"] / at[RLS]["value"] for layer in (DELTA_FIXED, ANNEALED))
+    return (
+        f"After {n} pairs with noise {noise:g}: {ratio(at[DELTA_FIXED])}, falling {ratio(at[ANNEALED])}, with a metric "
+        f"of {OTHER_KEYS * d} other keys {ratio(at[DELTA_OTHERS])}, without any {ratio(at[DELTA_RAW])}. Of RLS without "
+        f"a ridge, itself at {ratio(at[RLS])}, the falling step leaves {falling:.2f} times the error (d/(d-2) = "
+        f"{d / (d - 2):.2f} in the limit), the constant one {constant:.2f}: a step that falls, one number, makes up "
+        f"{1 - np.log(falling) / np.log(constant):.0%} of the way from there to RLS without a ridge (in logarithms). "
+        "The rest is the prior's ridge, which a memory behind the metric does not see."
     )
 
 
@@ -83,7 +97,7 @@ def _unseen(own: list[Row], noise: float, cond: float) -> Panel:
         )
     low = 1e-4 if not noise else None
     y_range = (low, 2.0) if low else None
-    title = f"noise {noise:g}, cond(Σ) = {cond:g}"
+    title = f"noise {noise:g}, cond(Σ) = {short(cond)}"
     return Panel(
         title, "pairs per channel, n/d", "error on unseen keys", tuple(lines), x_log=True, y_log=True, y_range=y_range
     )
@@ -101,7 +115,7 @@ def _ratios(own: Rows, levels: list[float]) -> Panel:
             found = sorted(chosen(own, layer=name, cond=cond, noise=noise), key=lambda row: row["n"])
             series = line(
                 [row | {"value": row["ratio"], "low": row["ratio_low"], "high": row["ratio_high"]} for row in found],
-                f"{'falling' if name == ANNEALED else 'constant'} step, cond {cond:g}",
+                f"{'falling' if name == ANNEALED else 'constant'} step, cond {short(cond)}",
                 "n",
                 1 / own[0]["d"],
                 name,
@@ -112,36 +126,21 @@ def _ratios(own: Rows, levels: list[float]) -> Panel:
 
 
 def _steady(rows: Rows) -> list[Panel]:
+    """Where a constant step ends over β, and constant forgetting over d(1-γ), each with its formula."""
     found = []
-    for name, x, label in (("steady step", "beta", "step β"), ("steady forgetting", "decay", "d(1-γ)")):
-        own = sorted(part(rows, name), key=lambda row: row[x])
-        if not own:
-            continue
-        d, noise = own[0]["d"], own[0]["noise"]
-        if x == "beta":
-            law = [bounds.normalized_delta_misadjustment(d, noise, row[x]) for row in own]
-        else:
-            law = [bounds.forgetting_misadjustment(d, noise, row[x]) for row in own]
-            own = [row | {x: d * (1 - row[x])} for row in own]
-        measured = line(own, "measured", x, layer="delta rule" if x == "beta" else "RLS")
-        by_x = dict(zip((row[x] for row in own), law, strict=True))
-        theory = Theory("formula", sorted(by_x), [by_x[place] for place in sorted(by_x)], of="measured")
-        found.append(
-            Panel(
-                f"{name}, noise {noise:g}, d = {d}",
-                label,
-                "error it ends at",
-                (measured, theory),
-                x_log=True,
-                y_log=True,
-            )
-        )
+    step, forgetting = (chosen(rows, part=name) for name in ("steady step", "steady forgetting"))
+    if step:
+        laws = [(r["beta"], bounds.normalized_delta_misadjustment(r["d"], r["noise"], r["beta"])) for r in step]
+        found.append(_end(step, "steady step", "beta", "step β", "delta rule", laws))
+    if forgetting:
+        own = [row | {"forgotten": row["d"] * (1 - row["decay"])} for row in forgetting]
+        laws = [(r["forgotten"], bounds.forgetting_misadjustment(r["d"], r["noise"], r["decay"])) for r in own]
+        found.append(_end(own, "steady forgetting", "forgotten", "d(1-γ)", "RLS", laws))
     return found
 
 
-def _interval(row: Row) -> str:
-    return f"{row['ratio']:.2f} [{row['ratio_low']:.2f}, {row['ratio_high']:.2f}]"
-
-
-def _values(own: Rows, name: str) -> str:
-    return ", ".join(f"{value:g}" for value in sorted({row[name] for row in own}))
+def _end(own: Rows, name: str, x: str, label: str, layer: str, laws: list[tuple[float, float]]) -> Panel:
+    measured, formula = line(own, "measured", x, layer=layer), sorted(laws)
+    theory = Theory("formula", [place for place, _ in formula], [value for _, value in formula], of="measured")
+    title = f"{name}, noise {own[0]['noise']:g}, d = {own[0]['d']}"
+    return Panel(title, label, "error it ends at", (measured, theory), x_log=True, y_log=True)

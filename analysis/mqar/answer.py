@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from analysis.mqar import latest, list_recall, load, own_keys, repetition, sizes
 from analysis.mqar.checks import broken, convolution_table, table
-from analysis.mqar.rows import Rows, of_part, where
+from analysis.rows import Rows, chosen
+from analysis.sources import left_out
 from ttr_numerics.report import Figure, Section, Table
 
 __all__ = ["render"]
@@ -21,7 +22,7 @@ FIGURES: tuple[tuple[tuple[str, ...], Callable[[Rows], Figure]], ...] = (
 
 def render(rows: Rows) -> Section:
     """Five figures and five tables, those whose parts are in the rows."""
-    drawn = [figure(rows) for parts, figure in FIGURES if all(of_part(rows, part) for part in parts)]
+    drawn = [figure(rows) for parts, figure in FIGURES if all(chosen(rows, part=part) for part in parts)]
     return Section(
         name="mqar",
         title="Associative recall without training",
@@ -41,40 +42,43 @@ def render(rows: Rows) -> Section:
             "The argmax formula is an approximation (Gaussian noise, rivals independent given the output), "
             "compared, not asserted.",
             "Stored keys are asked for as they were written: query and key are the same vector.",
+            *left_out(rows),
         ),
     )
 
 
 def _answer(rows: Rows) -> str:
     words = []
-    bare = where(of_part(rows, "sizes"), convolution="none")
+    bare = chosen(chosen(rows, part="sizes"), convolution="none")
     if bare:
         words.append(
             "Without a convolution every layer guesses: none answers more than "
             f"{max(row['value'] for row in bare):.3f} of the questions. With one, a single layer recalls the bigrams "
             "it stored, and what limits it is how many there are, or how old, never the length itself."
         )
-    if of_part(rows, "reassigned"):
+    if chosen(rows, part="reassigned"):
         words.append(
             "Of contradictory values, layers without order answer the mean, exact regression among them; delta rules "
             "answer the last while little is written between, gates while much is."
         )
-    if of_part(rows, "passes"):
+    if chosen(rows, part="passes"):
         words.append("Shown again, the delta rule nears least squares as long as the keys are independent (n ≤ d).")
-    if of_part(rows, "list") or of_part(rows, "reassigned") or of_part(rows, "kaczmarz"):
+    if chosen(rows, part="list") or chosen(rows, part="reassigned") or chosen(rows, part="kaczmarz"):
         count, total, chance = broken(rows)
         words.append(
             f"Of {total} comparisons with what is exact or proved {count} are beyond three standard errors; "
             f"{chance:.1f} would be by chance."
         )
+    if not words and chosen(rows, part="stored"):
+        return own_keys.figure(rows).finding
     return " ".join(words) or "Only part of the grid was measured."
 
 
 def _tables(rows: Rows) -> tuple[Table, ...]:
     tables = []
-    if where(of_part(rows, "sizes"), convolution="keys shifted"):
+    if chosen(chosen(rows, part="sizes"), convolution="keys shifted"):
         tables += [sizes.sizes_table(rows), convolution_table(rows)]
-    if of_part(rows, "load"):
+    if chosen(rows, part="load"):
         tables.append(sizes.ratios(rows))
     if repetition.standard_errors(rows):
         tables.append(repetition.reference_table(rows))

@@ -5,16 +5,19 @@ from typing import Any
 
 import numpy as np
 
+from analysis.chance import COLUMNS, counted, expected_beyond
 from analysis.mqar.latest import EXACT_ERROR, TIED
 from analysis.mqar.list_recall import deviations, matched
 from analysis.mqar.lists import WORDS
 from analysis.mqar.memories import DELTA, LEAST, LINEAR
-from analysis.mqar.rows import Row, Rows, beyond, of_part, where
+from analysis.mqar.passes import RUNS
+from analysis.mqar.rows import Rows, chosen, distinct
 from ttr_numerics.measure import bounds
 from ttr_numerics.report import Table
 
 __all__ = ["broken", "convolution_table", "table"]
 
+Cells = tuple[Any, ...]
 EXACT, PROVED, APPROXIMATE = "exact mean", "proved", "approximation"
 LIST_ERROR: dict[str, tuple[str, Callable[[int, int], float]]] = {
     LINEAR: ("(n-1)/d", bounds.linear_attention_error),
@@ -25,53 +28,45 @@ ROUNDING = 1e-9  # means with smaller standard errors are exact zeros but for ro
 
 
 def table(rows: Rows) -> Table:
-    """Formula, status, rows, how many break it, how many would by chance, and the largest deviation."""
-    cells: list[tuple[Any, ...]] = []
-    lists, again = of_part(rows, "list"), of_part(rows, "reassigned")
-    for layer, (name, formula) in LIST_ERROR.items():
-        own = where(lists, layer=layer)
-        cells.append(_means(f"{name}, {layer}", own, [formula(row["pairs"], row["d"]) for row in own]))
-    for layer, error in EXACT_ERROR.items():
-        own = where(again, layer=layer)
-        expected = [error(row["assignments"], row["between"], row["d"]) for row in own]
-        cells.append(_means(f"error to the last value, {layer}", own, expected))
-    cells.append(_tied(again))
-    steps = of_part(rows, "kaczmarz")
-    for order in sorted({row["order"] for row in steps}):
-        cells.append(_kaczmarz(where(steps, order=order), order))
-    if lists:
-        for name in ("argmax_accuracy", "top1_accuracy"):
-            worst = deviations(lists, name)
-            cells.append((f"{name}, {LINEAR}", APPROXIMATE, len(where(lists, layer=LINEAR)), None, None, worst))
-    if lists and of_part(rows, "sizes"):
+    """Formula, status, means, how many miss it, how many would by chance, and by how much at most."""
+    lists, again, steps = (chosen(rows, part=part) for part in ("list", "reassigned", "kaczmarz"))
+    cells = [
+        *_of_lists(lists),
+        *_of_last_values(again),
+        *(_kaczmarz(chosen(steps, order=order), order) for order in distinct(steps, "order")),
+        *(_approximate(lists, name) for name in ("argmax_accuracy", "top1_accuracy") if lists),
+    ]
+    if lists and chosen(rows, part="sizes"):
         count, total, chance = matched(rows)
-        cells.append(("ids after a convolution = list of bigrams, accuracy", "as measured", total, count, chance, None))
+        cells.append(
+            ("ids after a convolution = list of bigrams, accuracy", "as measured", total, count, chance, None, None)
+        )
     return Table(
-        "Formulas and bounds against every row they speak of",
-        ("what", "status", "rows", "beyond three standard errors", "expected by chance", "largest deviation"),
+        "Formulas and bounds against every mean they speak of",
+        (*COLUMNS, "largest, in its unit"),
         [cell for cell in cells if cell[2]],
-        f"Exact means: both sides; bounds: above only. Deviations in the formula's own unit. Argmax among {WORDS} "
-        "words. Kaczmarz is proved for drawn keys; shuffled passes are beside it for comparison.",
+        f"Exact means: both sides; bounds: above only. Argmax among {WORDS} words. Kaczmarz is proved for drawn keys; "
+        "shuffled passes are beside it for comparison.",
     )
 
 
 def broken(rows: Rows) -> tuple[int, int, float]:
-    """Over everything that is exact or proved: rows that break it, rows, and how many would by chance."""
-    counted = [cell for cell in table(rows).rows if cell[1] in (EXACT, PROVED)]
-    count, total, chance = (sum(cell[i] or 0 for cell in counted) for i in (3, 2, 4))  # type: ignore[misc]
+    """Over everything that is exact or proved: means that break it, means, and how many would by chance."""
+    counts = [cell for cell in table(rows).rows if cell[1] in (EXACT, PROVED)]
+    total, count, chance = (sum(cell[i] or 0 for cell in counts) for i in (2, 3, 4))  # type: ignore[misc]
     return int(count), int(total), float(chance)
 
 
 def convolution_table(rows: Rows) -> Table:
     """With the convolution and without, over all sizes that were asked both ways."""
-    sizes = of_part(rows, "sizes")
+    sizes = chosen(rows, part="sizes")
     cells = []
     for layer in dict.fromkeys(row["layer"] for row in sizes):
         bare, shifted = [], []
-        for row in where(sizes, convolution="none", layer=layer):
+        for row in chosen(sizes, convolution="none", layer=layer):
             same = {name: row[name] for name in ("filler", "d", "length", "pairs", "layer")}
             bare.append(row)
-            shifted += where(sizes, convolution="keys shifted", **same)
+            shifted += chosen(sizes, convolution="keys shifted", **same)
         if bare and shifted:
             with_it = [row["value"] for row in shifted]
             without = [row["value"] for row in bare]
@@ -90,32 +85,54 @@ def convolution_table(rows: Rows) -> Table:
     )
 
 
-def _means(what: str, rows: Rows, expected: list[float]) -> tuple[Any, ...]:
+def _of_lists(lists: Rows) -> list[Cells]:
+    """Recall error after one list, where a closed form is its mean."""
+    lines = []
+    for layer, (name, formula) in LIST_ERROR.items():
+        own = chosen(lists, layer=layer)
+        lines.append(_means(f"{name}, {layer}", own, [formula(row["pairs"], row["d"]) for row in own]))
+    return lines
+
+
+def _of_last_values(again: Rows) -> list[Cells]:
+    """Errors to the last of several values, and how often order-blind layers can have it first."""
+    lines = []
+    for layer, error in EXACT_ERROR.items():
+        own = chosen(again, layer=layer)
+        expected = [error(row["assignments"], row["between"], row["d"]) for row in own]
+        lines.append(_means(f"error to the last value, {layer}", own, expected))
+    tied = [row for layer in TIED for row in chosen(again, layer=layer)]
+    share, most = (np.array(x) for x in ([row["value"] for row in tied], [1 / row["assignments"] for row in tied]))
+    errors = (most * (1 - most) / np.array([row["trials"] for row in tied])) ** 0.5  # binomial, at the bound
+    return [
+        *lines,
+        _one_sided("share of the last value ≤ 1/j, layers without order", PROVED, share - most, errors, tied),
+    ]
+
+
+def _means(what: str, rows: Rows, expected: list[float]) -> Cells:
     off = np.array([row["error"] for row in rows]) - expected
     errors = np.maximum([row["error_se"] for row in rows], ROUNDING)
-    count, chance = beyond(off, errors, [_trials(row) for row in rows])
-    return (what, EXACT, len(rows), count, chance, float(np.max(np.abs(off), initial=0.0)))
+    line = counted(what, EXACT, [(float(x), int(row["trials"])) for x, row in zip(off / errors, rows, strict=True)])
+    return (*line, float(np.max(np.abs(off), initial=0.0)))
 
 
-def _tied(again: Rows) -> tuple[Any, ...]:
-    own = [row for layer in TIED for row in where(again, layer=layer)]
-    share = np.array([row["value"] for row in own])
-    most = np.array([1 / row["assignments"] for row in own])
-    error = np.sqrt(most * (1 - most) / np.array([row["trials"] for row in own]))
-    count = int(np.count_nonzero(share - most > 3 * np.maximum(error, ROUNDING)))
-    _, chance = beyond(share, share, [row["trials"] for row in own])
-    what = "share of the last value ≤ 1/j, layers without order"
-    return (what, PROVED, len(own), count, chance / 2, float(np.max(share - most, initial=0.0)))
+def _one_sided(what: str, status: str, off: np.ndarray, errors: np.ndarray, rows: Rows) -> Cells:
+    """Only what lies above counts, by chance half as often as either side."""
+    above = np.maximum(off, 0.0) / np.maximum(errors, ROUNDING)
+    found = counted(what, status, [(float(x), int(row["trials"])) for x, row in zip(above, rows, strict=True)])
+    return (*found[:4], found[4] / 2, found[5], float(np.max(off, initial=0.0)))
 
 
-def _kaczmarz(rows: Rows, order: str) -> tuple[Any, ...]:
-    means = sum(row["lists"] for row in rows)
-    _, chance = beyond(np.zeros(1), np.ones(1), [64])
-    above = max(row["value"] - row["bound"] for row in rows)
+def _kaczmarz(rows: Rows, order: str) -> Cells:
+    """One mean a list, over its orders; rows carry how many of them lie above."""
+    lists = sum(row["lists"] for row in rows)
+    above, worst = sum(row["violations"] for row in rows), max(row["value"] - row["bound"] for row in rows)
     status = PROVED if order == "drawn" else "not proved"
-    what = f"kaczmarz_bound, keys {order}"
-    return (what, status, means, sum(row["violations"] for row in rows), means * chance / 2, max(0.0, above))
+    chance = expected_beyond([RUNS] * lists) / 2
+    return f"kaczmarz_bound, keys {order}", status, lists, above, chance, None, max(0.0, worst)
 
 
-def _trials(row: Row) -> int:
-    return int(row["trials"])
+def _approximate(lists: Rows, name: str) -> Cells:
+    means = len(chosen(lists, layer=LINEAR))
+    return f"{name}, {LINEAR}", APPROXIMATE, means, None, None, None, deviations(lists, name)

@@ -2,12 +2,10 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from analysis.mqar.latest import TIED
 from analysis.mqar.lists import ONCE, WORDS
 from analysis.mqar.memories import DELTA, LINEAR, RIDGE
-from analysis.mqar.rows import Row, Rows, beyond, distinct, half_width, line, of_part, where
+from analysis.mqar.rows import Row, Rows, apart, chosen, distinct, line
 from ttr_numerics.measure import bounds
 from ttr_numerics.report import Figure, Panel, Series, Theory
 
@@ -19,7 +17,7 @@ SHARE = "share of questions answered"
 
 def figure(rows: Rows) -> Figure:
     """Four panels: three layers over what is stored, as lists and as ids; all layers at one width."""
-    lists, tokens = of_part(rows, "list"), _tokens(rows)
+    lists, tokens = chosen(rows, part="list"), _tokens(rows)
     widths = [d for d in distinct(lists, "d") if d in WIDTHS] or distinct(lists, "d")
     d = widths[-1]
     count, total, expected = matched(rows)
@@ -41,7 +39,7 @@ def figure(rows: Rows) -> Figure:
                 f"every layer, d = {d}, pairs as single tokens",
                 "associations stored",
                 SHARE,
-                tuple(line(where(lists, d=d, layer=layer), layer, _pairs) for layer in ONCE),
+                tuple(line(chosen(lists, d=d, layer=layer), layer, _pairs) for layer in ONCE),
                 True,
                 y_range=(-0.02, 1.05),
             ),
@@ -59,19 +57,18 @@ def matched(rows: Rows) -> tuple[int, int, float]:
 
     Of layers to which order does not matter: ages and gates see that a question stands later on ids.
     """
-    differences, errors, trials = [], [], []
-    for token in (row for row in _tokens(rows) if row["layer"] in TIED):
-        for other in where(of_part(rows, "list"), d=token["d"], pairs=2 * token["pairs"], layer=token["layer"]):
-            differences.append(token["value"] - other["value"])
-            errors.append(float(np.hypot(half_width(token), half_width(other)) / 1.96))
-            trials.append(min(token["trials"], other["trials"]))
-    count, expected = beyond(np.array(differences), np.array(errors), trials)
-    return count, len(differences), expected
+    lists = chosen(rows, part="list")
+    return apart(
+        (token, listed)
+        for token in _tokens(rows)
+        if token["layer"] in TIED
+        for listed in chosen(lists, d=token["d"], pairs=2 * token["pairs"], layer=token["layer"])
+    )
 
 
 def deviations(lists: Rows, name: str) -> float:
     """The largest distance of linear attention's accuracies from a formula."""
-    return max(abs(row["value"] - _predicted(row["pairs"], row["d"], name)) for row in where(lists, layer=LINEAR))
+    return max(abs(row["value"] - _predicted(row["pairs"], row["d"], name)) for row in chosen(lists, layer=LINEAR))
 
 
 def _predicted(n: int, d: int, name: str) -> float:
@@ -81,7 +78,7 @@ def _predicted(n: int, d: int, name: str) -> float:
 
 
 def _tokens(rows: Rows) -> list[Row]:
-    return where(of_part(rows, "sizes"), filler="neutral", convolution="keys shifted", length=256)
+    return chosen(chosen(rows, part="sizes"), filler="neutral", convolution="keys shifted", length=256)
 
 
 def _pairs(row: Row) -> float:
@@ -91,11 +88,11 @@ def _pairs(row: Row) -> float:
 def _panel(lists: Rows, tokens: Rows, layer: str, widths: Sequence[int]) -> Panel:
     series: list[Series] = []
     for d in widths:
-        own = where(lists, d=d, layer=layer)
+        own = chosen(lists, d=d, layer=layer)
         series.append(line(own, f"d = {d}", _pairs, layer))
         if layer == LINEAR:
             n = sorted(row["pairs"] for row in own)
             y = [_predicted(m, d, "argmax_accuracy") for m in n]
             series.append(Theory(f"theory, d = {d}", n, y, of=f"d = {d}", layer=layer))
-        series.append(line(where(tokens, d=d, layer=layer), f"ids, d = {d}", lambda row: row["stored"], layer))
+        series.append(line(chosen(tokens, d=d, layer=layer), f"ids, d = {d}", lambda row: row["stored"], layer))
     return Panel(layer, "associations stored", SHARE, tuple(series), True, y_range=(-0.02, 1.05))

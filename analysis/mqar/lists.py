@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from analysis.directed import directed
 from analysis.mqar.memories import (
     AFTER_THE_LIST,
     DELTA,
@@ -88,7 +89,8 @@ def on_stored_keys(cell: Mapping[str, Any], rng: np.random.Generator) -> list[Ro
 
     Words are the n values; the heads are the repetitions.
     """
-    stored, n = tasks.stored(cell["keys"]), cell["pairs"]
+    stored, left_out = directed(cell["keys"])
+    n = min(cell["pairs"], stored.k.shape[-2])
     K, V = unit_rows(stored.k[:, :n]), unit_rows(stored.v[:, :n])
     order = np.concatenate([[np.arange(n)], *([rng.permutation(n)] for _ in range(cell["passes"] - 1))]).ravel()
     rows = []
@@ -96,7 +98,8 @@ def on_stored_keys(cell: Mapping[str, Any], rng: np.random.Generator) -> list[Ro
         o = AFTER_THE_LIST[layer](K, K[:, order], V[:, order])
         rank = np.stack([ranks(*head) for head in zip(o, V, strict=True)])
         accuracy = proportion_interval(list_recall(rank, 1), n)._asdict()
-        rows.append({"source": stored.name, "d": K.shape[-1], "layer": layer} | accuracy | _error(o, V))
+        about = {"source": stored.name, "pairs": n, "d": K.shape[-1], "layer": layer}
+        rows.append(about | left_out | accuracy | _error(o, V))
     return rows
 
 

@@ -5,10 +5,8 @@ from functools import partial
 from itertools import combinations
 from math import log
 
-import numpy as np
-
 from analysis.mqar.memories import AT_EVERY_TOKEN, DELTA, LINEAR
-from analysis.mqar.rows import Row, Rows, beyond, distinct, half_width, line, of_part, ratio, where
+from analysis.mqar.rows import Row, Rows, apart, chosen, distinct, explained, line
 from analysis.mqar.sequences import VOCABULARY
 from analysis.mqar.sizes import fillers
 from ttr_numerics.measure import bounds
@@ -22,10 +20,10 @@ SHARE = "share of questions answered"
 
 def figure(rows: Rows) -> Figure:
     """Six panels: two over length, four over what is stored."""
-    sizes, load = where(of_part(rows, "sizes"), convolution="keys shifted"), of_part(rows, "load")
+    sizes, load = chosen(chosen(rows, part="sizes"), convolution="keys shifted"), chosen(rows, part="load")
     d, pairs = _longest(sizes)
     wide = _middle(load)
-    lengths = where(sizes, d=d, pairs=pairs)
+    lengths = chosen(sizes, d=d, pairs=pairs)
     panels = [_over_length(lengths, filler, f"{filler} filler, d = {d}, {pairs} pairs") for filler in fillers(lengths)]
     return Figure(
         name="load",
@@ -36,14 +34,17 @@ def figure(rows: Rows) -> Figure:
         panels=(
             *panels,
             _collapsed(
-                where(load, d=wide, by="load", layer=LINEAR), f"{LINEAR}, d = {wide}", "stored bigrams / d", wide
+                chosen(load, d=wide, by="load", layer=LINEAR), f"{LINEAR}, d = {wide}", "stored bigrams / d", wide
             ),
-            _widths(where(load, by="load", layer=LINEAR)),
+            _widths(chosen(load, by="load", layer=LINEAR)),
             _collapsed(
-                where(load, d=wide, by="load", layer=DELTA), f"delta rule, d = {wide}", "stored bigrams / d", wide
+                chosen(load, d=wide, by="load", layer=DELTA), f"delta rule, d = {wide}", "stored bigrams / d", wide
             ),
             _collapsed(
-                where(load, d=wide, by="age", layer=DELTA), f"delta rule, d = {wide}", "bigrams written since / d", wide
+                chosen(load, d=wide, by="age", layer=DELTA),
+                f"delta rule, d = {wide}",
+                "bigrams written since / d",
+                wide,
             ),
         ),
         grid=f"Length: {_several(lengths, 'length')} tokens, questions soon after the list (power 0.01), 8 to 24 "
@@ -59,7 +60,7 @@ def _longest(sizes: Rows) -> tuple[int, int]:
     """The width and the most pairs that were asked at the most lengths."""
 
     def lengths(d: int, pairs: int) -> tuple[int, int]:
-        return len(distinct(where(sizes, d=d, pairs=pairs), "length")), pairs
+        return len(distinct(chosen(sizes, d=d, pairs=pairs), "length")), pairs
 
     found = {(row["d"], row["pairs"]) for row in sizes}
     return max(sorted(found), key=lambda cell: lengths(*cell))
@@ -76,8 +77,8 @@ def _several(rows: Rows, name: str) -> str:
 
 
 def _over_length(rows: Rows, filler: str, title: str) -> Panel:
-    own = where(rows, filler=filler)
-    series = [line(where(own, layer=layer), layer, lambda row: row["length"]) for layer in AT_EVERY_TOKEN]
+    own = chosen(rows, filler=filler)
+    series = [line(chosen(own, layer=layer), layer, lambda row: row["length"]) for layer in AT_EVERY_TOKEN]
     ticks = distinct(own, "length")
     return Panel(title, "sequence length, tokens", SHARE, tuple(series), True, x_ticks=ticks, y_range=(-0.02, 1.05))
 
@@ -87,7 +88,7 @@ def _collapsed(rows: Rows, title: str, label: str, d: int) -> Panel:
     cells = sorted({(row["pairs"], row["length"]) for row in rows})
     series: list[Series] = [
         line(
-            where(rows, pairs=pairs, length=length),
+            chosen(rows, pairs=pairs, length=length),
             f"{pairs} pairs, {length} tokens",
             lambda row: row["place"] / d,
             rows[0]["layer"],
@@ -104,7 +105,7 @@ def _widths(rows: Rows) -> Panel:
     length, pairs = max(distinct(rows, "length")), max(distinct(rows, "pairs"))
     series: list[Series] = []
     for d in distinct(rows, "d"):
-        own = where(rows, d=d, length=length, pairs=pairs)
+        own = chosen(rows, d=d, length=length, pairs=pairs)
         series.append(line(own, f"d = {d}", lambda row: _argmax_load(row["place"], row["d"]), LINEAR))
         series.append(_theory(own, d, f"theory, d = {d}", partial(_argmax_load, d=d), f"d = {d}"))
     title = f"{LINEAR}, {pairs} pairs, {length} tokens"
@@ -122,19 +123,19 @@ def _theory(rows: Rows, d: int, label: str, x: Callable[[float], float], of: str
 
 
 def _extremes(rows: Rows, layer: str) -> tuple[Row, Row]:
-    own = sorted(where(rows, layer=layer), key=lambda row: row["length"])
+    own = sorted(chosen(rows, layer=layer), key=lambda row: row["length"])
     return own[0], own[-1]
 
 
 def _by_length(rows: Rows) -> str:
     words = []
     for filler in fillers(rows):
-        first, last = _extremes(where(rows, filler=filler), LINEAR)
+        first, last = _extremes(chosen(rows, filler=filler), LINEAR)
         words.append(
             f"with {filler} filler linear attention answers {first['value']:.2f} at {first['length']} tokens and "
             f"{last['value']:.2f} at {last['length']}"
         )
-    count, total, chance = _unequal(where(rows, filler="neutral"))
+    count, total, chance = _unequal(chosen(rows, filler="neutral"))
     return (
         f"Length by itself costs nothing: {'; '.join(words)}. With neutral filler {count} of {total} differences "
         f"between two lengths, over all layers, exceed three standard errors ({chance:.1f} by chance)."
@@ -143,20 +144,19 @@ def _by_length(rows: Rows) -> str:
 
 def _unequal(rows: Rows) -> tuple[int, int, float]:
     """Accuracies of one layer at two lengths: how many pairs differ, of how many, how many by chance."""
-    two = [pair for layer in AT_EVERY_TOKEN for pair in combinations(where(rows, layer=layer), 2)]
-    off = np.array([one["value"] - other["value"] for one, other in two])
-    error = np.array([float(np.hypot(half_width(one), half_width(other))) / 1.96 for one, other in two])
-    count, chance = beyond(off, error, [min(one["trials"], other["trials"]) for one, other in two])
-    return count, len(two), chance
+    return apart(pair for layer in AT_EVERY_TOKEN for pair in combinations(chosen(rows, layer=layer), 2))
 
 
 def _by_load(load: Rows, d: int) -> str:
     linear, delta, aged = (
-        where(load, d=d, by=by, layer=layer) for by, layer in (("load", LINEAR), ("load", DELTA), ("age", DELTA))
+        chosen(load, d=d, by=by, layer=layer) for by, layer in (("load", LINEAR), ("load", DELTA), ("age", DELTA))
     )
+    shares = [
+        f"{100 * explained(of, by):.3g} %"
+        for of, by in ((linear, "octave"), (linear, "length"), (linear, "pairs"), (delta, "octave"), (aged, "octave"))
+    ]
     return (
-        f"With random filler the stored bigrams explain {100 * ratio(linear, 'octave'):.3g} % of the variance of "
-        f"linear attention's accuracy at d = {d}, length {100 * ratio(linear, 'length'):.3g} % and the number of pairs "
-        f"{100 * ratio(linear, 'pairs'):.3g} %; for the delta rule the load explains "
-        f"{100 * ratio(delta, 'octave'):.3g} %, the age of the pair {100 * ratio(aged, 'octave'):.3g} %."
+        f"With random filler the stored bigrams explain {shares[0]} of the variance of linear attention's accuracy at "
+        f"d = {d}, length {shares[1]} and the number of pairs {shares[2]}; for the delta rule the load explains "
+        f"{shares[3]}, the age of the pair {shares[4]}."
     )

@@ -2,7 +2,7 @@
 
 from analysis.mqar.memories import DELTA, GATED_DELTA, LEAST, LINEAR, RIDGE
 from analysis.mqar.passes import HALF_STEP, WRITTEN
-from analysis.mqar.rows import Row, Rows, distinct, of_part, where
+from analysis.mqar.rows import Row, Rows, chosen, distinct
 from ttr_numerics.report import Figure, Measured, Panel, Series, Table, Theory
 
 __all__ = ["REFERENCE", "figure", "reference_table", "standard_errors"]
@@ -15,7 +15,7 @@ ERROR = "recall error"
 
 def figure(rows: Rows) -> Figure:
     """A panel for each number of pairs, then the distance to least squares over the bound."""
-    own, steps = of_part(rows, "passes"), of_part(rows, "kaczmarz")
+    own, steps = chosen(rows, part="passes"), chosen(rows, part="kaczmarz")
     orders = distinct(steps, "order")
     return Figure(
         name="passes",
@@ -25,8 +25,8 @@ def figure(rows: Rows) -> Figure:
         "the delta rule's state from the least-squares solution of least norm, as a share of what it was at the start, "
         "for keys drawn one by one and for shuffled passes.",
         panels=(
-            *(_errors(where(own, pairs=n), n) for n in distinct(own, "pairs")),
-            *(_distances(where(steps, order=order), order) for order in orders),
+            *(_errors(chosen(own, pairs=n), n) for n in distinct(own, "pairs")),
+            *(_distances(chosen(steps, order=order), order) for order in orders),
         ),
         grid=f"d = {own[0]['d']}, {own[0]['trials']} lists a point above; below {steps[0]['lists']} lists, each in 64 "
         "random orders.",
@@ -39,7 +39,7 @@ def figure(rows: Rows) -> Figure:
 def standard_errors(rows: Rows) -> list[tuple[int, float, float, float, float]]:
     """(pass, measured, its standard error, reference, deviation beyond the reference's rounding in standard errors)."""
     n, d = REFERENCE_SIZE
-    found = sorted(where(of_part(rows, "passes"), pairs=n, d=d, layer=DELTA), key=lambda row: row["passed"])
+    found = sorted(chosen(chosen(rows, part="passes"), pairs=n, d=d, layer=DELTA), key=lambda row: row["passed"])
     cells = []
     for row, (value, digits) in zip(found, REFERENCE, strict=False):
         error = row["high"] - row["value"]
@@ -50,7 +50,7 @@ def standard_errors(rows: Rows) -> list[tuple[int, float, float, float, float]]:
 
 def reference_table(rows: Rows) -> Table:
     """The delta rule's eight passes beside the values computed beforehand."""
-    own = where(of_part(rows, "passes"), layer=DELTA)
+    own = chosen(chosen(rows, part="passes"), layer=DELTA)
     trials = own[0]["trials"] if own else 0
     return Table(
         f"Delta rule with step 1, n = 32 pairs, d = 64, random order in each pass, {trials} lists",
@@ -64,10 +64,10 @@ def reference_table(rows: Rows) -> Table:
 def _errors(rows: Rows, n: int) -> Panel:
     series: list[Series] = []
     for layer in (*WRITTEN, RIDGE):
-        own = sorted(where(rows, layer=layer), key=lambda row: row["passed"])
+        own = sorted(chosen(rows, layer=layer), key=lambda row: row["passed"])
         y, low, high = ([row[name] for row in own] for name in ("value", "low", "high"))
         series.append(Measured(layer, _passes(own), y, low, high, layer=layer))
-    floor = [row["value"] for row in where(rows, layer=LEAST)]
+    floor = [row["value"] for row in chosen(rows, layer=LEAST)]
     if floor and floor[0] > 0.01:
         series.append(Theory("least squares", (1, max(distinct(rows, "passed"))), (floor[0], floor[0])))
     d = rows[0]["d"]
@@ -77,7 +77,7 @@ def _errors(rows: Rows, n: int) -> Panel:
 def _distances(rows: Rows, order: str) -> Panel:
     series: list[Series] = []
     for n in distinct(rows, "pairs"):
-        own = sorted(where(rows, pairs=n), key=lambda row: row["passed"])
+        own = sorted(chosen(rows, pairs=n), key=lambda row: row["passed"])
         y, low, high = ([row[name] for row in own] for name in ("value", "low", "high"))
         series.append(Measured(f"{n} pairs", _passes(own), y, low, high, layer=DELTA))
         bound = [row["bound"] for row in own]
@@ -91,13 +91,13 @@ def _passes(rows: Rows) -> list[int]:
 
 
 def _last(rows: Rows, **wanted: object) -> Row:
-    return max(where(rows, **wanted), key=lambda row: row["passed"])
+    return max(chosen(rows, **wanted), key=lambda row: row["passed"])
 
 
 def _finding(own: Rows, steps: Rows) -> str:
     counts = distinct(own, "pairs")
     few, most, d = counts[len(counts) // 2 - 1] if len(counts) > 1 else counts[0], counts[-1], own[0]["d"]
-    first = next(row for row in where(own, pairs=few, layer=DELTA) if row["passed"] == 1)
+    first = next(row for row in chosen(own, pairs=few, layer=DELTA) if row["passed"] == 1)
     last, ridge, gated, linear = (_last(own, pairs=few, layer=layer) for layer in (DELTA, RIDGE, GATED_DELTA, LINEAR))
     over = ", ".join(
         f"{_last(own, pairs=most, layer=layer)['value']:.2f} ({layer})" for layer in (DELTA, HALF_STEP, LEAST)
@@ -113,7 +113,7 @@ def _finding(own: Rows, steps: Rows) -> str:
 def _bound(steps: Rows) -> str:
     if not steps:
         return ""
-    drawn = where(steps, order="drawn") or list(steps)
+    drawn = chosen(steps, order="drawn") or list(steps)
     n = distinct(drawn, "pairs")[len(distinct(drawn, "pairs")) // 2]
     row = _last(drawn, pairs=n)
     beyond = sum(row["violations"] for row in drawn)

@@ -1,7 +1,7 @@
 """Accuracy by the sizes of the task in a table, and what of them explains it."""
 
 from analysis.mqar.memories import AT_EVERY_TOKEN, DECAY, DELTA, LINEAR, RIDGE
-from analysis.mqar.rows import Rows, distinct, of_part, ratio, where
+from analysis.mqar.rows import Rows, chosen, distinct, explained
 from analysis.mqar.sequences import VOCABULARY
 from ttr_numerics.report import Table
 
@@ -18,12 +18,12 @@ def fillers(rows: Rows) -> list[str]:
 def ratios(rows: Rows) -> Table:
     """What explains the accuracies, at every width and over all of them."""
     cells = []
-    for d in distinct(of_part(rows, "load"), "d"):
+    for d in distinct(chosen(rows, part="load"), "d"):
         for layer in (LINEAR, RIDGE, DELTA):
-            own = where(of_part(rows, "load"), d=d, by="load", layer=layer)
-            aged = where(of_part(rows, "load"), d=d, by="age", layer=layer)
-            age = ratio(aged, "octave") if aged else None
-            cells.append((d, layer, ratio(own, "octave"), age, ratio(own, "length"), ratio(own, "pairs")))
+            own = chosen(chosen(rows, part="load"), d=d, by="load", layer=layer)
+            aged = chosen(chosen(rows, part="load"), d=d, by="age", layer=layer)
+            age = explained(aged, "octave") if aged else None
+            cells.append((d, layer, explained(own, "octave"), age, explained(own, "length"), explained(own, "pairs")))
     return Table(
         "What explains accuracy with random filler: share of its variance (η²)",
         ("d", "layer", "stored bigrams, by octave", "age, by octave", "length", "pairs"),
@@ -35,13 +35,13 @@ def ratios(rows: Rows) -> Table:
 
 def sizes_table(rows: Rows) -> Table:
     """Accuracy by d and pairs at one length."""
-    sizes = where(of_part(rows, "sizes"), convolution="keys shifted")
-    length = max(distinct(sizes, "length"), key=lambda T: len(distinct(where(sizes, length=T), "d")))
+    sizes = chosen(chosen(rows, part="sizes"), convolution="keys shifted")
+    length = max(distinct(sizes, "length"), key=lambda T: len(distinct(chosen(sizes, length=T), "d")))
     cells = []
     for filler in fillers(sizes):
         for d in distinct(sizes, "d"):
             for pairs in distinct(sizes, "pairs"):
-                own = {row["layer"]: row for row in where(sizes, filler=filler, d=d, pairs=pairs, length=length)}
+                own = {row["layer"]: row for row in chosen(sizes, filler=filler, d=d, pairs=pairs, length=length)}
                 if own:
                     stored = next(iter(own.values()))["stored"]
                     cells.append((filler, d, pairs, stored, *(own[layer]["value"] for layer in AT_EVERY_TOKEN)))

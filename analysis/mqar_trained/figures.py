@@ -71,14 +71,13 @@ def _widths(of: Sequence[Setting]) -> Figure | None:
 
 
 def _over_d(of: Sequence[Setting]) -> list[Measured]:
-    if not of:
-        return []
-    found = [s.accuracy() for s in of]
-    return [
-        Measured(
-            of[0].layer, [s.d for s in of], [a.value for a in found], [a.low for a in found], [a.high for a in found]
-        )
-    ]
+    return [_accuracies(of, [s.d for s in of], of[0].layer)] if of else []
+
+
+def _accuracies(of: Sequence[Setting], x: Sequence[int], label: str) -> Measured:
+    """Accuracy of each setting, at its x, from the lowest to the highest of its repetitions."""
+    y, low, high = zip(*(s.accuracy() for s in of), strict=True)
+    return Measured(label, x, y, low, high, layer=of[0].layer)
 
 
 def _depth(of: Sequence[Setting]) -> Figure | None:
@@ -91,9 +90,7 @@ def _depth(of: Sequence[Setting]) -> Figure | None:
         lines: list[Series] = []
         for width, label in ((2, "convolution"), (1, "no convolution")):
             line = sorted(find(own, layer=layer, convolution=width), key=lambda s: s.layers)
-            found = [s.accuracy() for s in line]
-            x, y, low, high = [s.layers for s in line], *zip(*found, strict=True)
-            lines.append(Measured(label, x, y, low, high, layer=layer))
+            lines += [_accuracies(line, [s.layers for s in line], label)] if line else []
         lines.append(Theory("1/n", (1, 2), (chance(cells.STORED),) * 2))
         panels.append(Panel(layer, "layers", ACCURACY, tuple(lines), x_ticks=(1, 2), x_range=(0.8, 2.2), y_range=RANGE))
     shown = [s for s in own if s.layer in layers]
@@ -140,33 +137,23 @@ def _curve(s: Setting) -> Curve:
 
 def _keys(of: Sequence[Setting]) -> Figure | None:
     own = [s for s in find(of, task=cells.STORED, layers=1, convolution=2) if s.spread("before") and s.spread("after")]
-    panels = []
-    for d in sorted({s.d for s in own}):
-        points = [
-            Cloud(s.layer, [r["spread_before"] for r in s.rows], [r["spread_after"] for r in s.rows])
-            for s in find(own, d=d)
-        ]
-        ends = (1.0, float(d))
-        same, most = Theory("unchanged", ends, ends), Theory("d", ends, (float(d),) * 2)
-        panels.append(
-            Panel(
-                f"d = {d}",
-                "before training",
-                "participation ratio of the keys",
-                (*points, same, most),
-                x_range=(0.8, 1.05 * d),
-                y_range=(0.8, 1.05 * d),
-            )
-        )
-    if not panels:
+    if not own:
         return None
     return Figure(
         name="keys",
         finding=learned_keys(of),
         caption="(Σλ)²/Σλ² of the second moment of the keys under which values of the list are stored, pooled over "
         "test sequences, before and after training; a point a run.",
-        panels=tuple(panels),
+        panels=tuple(_spreads(find(own, d=d), d) for d in sorted({s.d for s in own})),
         grid=f"{SIZES}; one layer with a convolution; {_repetitions(own)}.",
         interval="None: every run is drawn.",
         theory="Dashed: no change, and d, the most there can be, which isotropic keys have.",
     )
+
+
+def _spreads(of: Sequence[Setting], d: int) -> Panel:
+    """Participation ratio after training against before."""
+    ends, span = (1.0, float(d)), (0.8, 1.05 * d)
+    points = [Cloud(s.layer, *([r[f"spread_{when}"] for r in s.rows] for when in ("before", "after"))) for s in of]
+    lines = (*points, Theory("unchanged", ends, ends), Theory("d", ends, (float(d),) * 2))
+    return Panel(f"d = {d}", "before training", "participation ratio of the keys", lines, x_range=span, y_range=span)

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import stats
 
+from analysis.chance import BEYOND
 from analysis.mqar_trained.cells import LAYERS, PAIRS
+from analysis.rows import Rows
 
 __all__ = ["AXES", "Across", "Setting", "across", "beyond", "chance", "find", "settings"]
 
-Rows = Sequence[dict[str, Any]]
 AXES = ("task", "layer", "d", "layers", "convolution")
 
 
@@ -81,5 +83,5 @@ def chance(task: str) -> float:
 
 def beyond(row: dict[str, Any], share: float) -> bool:
     """Whether a run's accuracy lies more than three standard errors, over sequences, above `share`."""
-    error = (row["high"] - row["low"]) / (2 * 1.959964)
-    return bool(row["value"] > share + 3 * error)
+    error = (row["high"] - row["low"]) / (2 * float(stats.norm.ppf(0.975)))
+    return bool(row["value"] > share + BEYOND * error)

@@ -51,40 +51,19 @@ def _mean(of: Sequence[Setting]) -> float | None:
 
 
 def _accuracy(of: Sequence[Setting]) -> Table:
-    columns = (
-        "keys",
-        "values of a key",
-        "layers",
-        "convolution",
-        "d",
-        "layer",
-        "runs",
-        "mean accuracy",
-        "lowest",
-        "highest",
-    )
-    lines = [
-        (
-            cells.PAIRS[s.task],
-            VALUES[s.task],
-            s.layers,
-            s.convolution > 1,
-            s.d,
-            s.layer,
-            len(s.rows),
-            *s.accuracy(),
-            _rates(s),
-            s.stopped(),
-        )
-        for s in of
-    ]
+    setting = ("keys", "values of a key", "layers", "convolution", "d", "layer")
+    found = ("runs", "mean accuracy", "lowest", "highest", "learning rate kept", "failed")
     return Table(
         "Every setting that was trained",
-        (*columns, "learning rate kept", "failed"),
-        lines,
+        (*setting, *found),
+        [(*_setting(s), len(s.rows), *s.accuracy(), _rates(s), s.stopped()) for s in of],
         f"Accuracy on {cells.TEST} fresh sequences a run. Both learning rates were tried for {cells.TRIAL} steps, "
         f"and the one with the smaller validation loss went on to {cells.STEPS}.",
     )
+
+
+def _setting(s: Setting) -> tuple[int, int, int, bool, int, str]:
+    return cells.PAIRS[s.task], VALUES[s.task], s.layers, s.convolution > 1, s.d, s.layer
 
 
 def _rates(s: Setting) -> str:
@@ -99,16 +78,9 @@ def _keys(of: Sequence[Setting]) -> list[Table]:
         for s in own
         if (before := s.spread("before")) and (after := s.spread("after"))
     ]
-    return (
-        [
-            Table(
-                "Participation ratio of the stored keys",
-                ("layer", "d", "before training", "after", "after, share of d", "mean accuracy"),
-                lines,
-                "Means over the repetitions. The second moment is not centred: keys that share a mean lie in few "
-                "directions, however they differ besides.",
-            )
-        ]
-        if lines
-        else []
+    columns = ("layer", "d", "before training", "after", "after, share of d", "mean accuracy")
+    note = (
+        "Means over the repetitions. The second moment is not centred: keys that share a mean lie in few directions, "
+        "however they differ besides."
     )
+    return [Table("Participation ratio of the stored keys", columns, lines, note)] if lines else []

@@ -11,6 +11,7 @@ from typing import Any
 
 from analysis.precision import blocks, divergence, states, step_tables, steps
 from analysis.precision.measured import STUDY
+from analysis.sources import left_out
 from ttr_numerics.report import Section
 
 __all__ = ["STUDY", "render"]
@@ -50,5 +51,6 @@ def render(rows: Sequence[dict[str, Any]]) -> Section:
             "No training: what an error of a forward pass does to gradients over many steps is not asked.",
             "Which solver keeps how many digits at which condition number, dtype by dtype, is the report on "
             "conditioning.",
+            *left_out(rows),
         ),
     )

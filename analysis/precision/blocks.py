@@ -16,8 +16,8 @@ def gates_answer(rows: Rows) -> str:
     limits = {row["dtype"]: row["limit"] for row in own if row["block"] == blocks}
     words = ", ".join(f"{number(limit)} nats in {dtype}" for dtype, limit in limits.items())
     return (
-        f"Factored over a block of {blocks} tokens, gates below {words} a token overflow; products of gates "
-        f"overflow in {sum(row['overflows'] for row in ours)} of {len(ours)} blocks, and err by at most "
+        f"Factored over a block of {blocks} tokens, gates below {words} a token overflow; products of gates overflow "
+        f"in {sum(row['overflows'] for row in ours)} of {len(ours)} blocks, and err by at most "
         f"{number(max(row['value'] / row['u'] for row in ours if row['value'] is not None))} u."
     )
 
@@ -32,8 +32,8 @@ def gates_figure(rows: Rows) -> Figure:
         name="gates",
         finding=f"{gates_answer(rows)} A difference of sums since the first token loses digits as the sums grow: "
         f"{number(lost['value'])} off in {lost['dtype']} after {lost['nats']:.0f} nats.",
-        caption=f"Left and middle: worst relative error of a block of {block} tokens with a constant gate; the "
-        "factored form ends where it overflows. Right: the same for the last 64 of up to 4096 tokens with gates "
+        caption=f"First two panels: worst relative error of a block of {block} tokens with a constant gate; the "
+        "factored form ends where it overflows. Last: the same for the last 64 of up to 4096 tokens with gates "
         "uniform in [-1, 0] nats, where sums run from the first token, and for products of gates.",
         grid="Gated linear attention, d = 16, 4 draws of random unit queries, keys and values, gates as stored in the "
         "format; float64 token by token is the truth. The chunks of products are the library's.",

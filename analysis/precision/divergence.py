@@ -22,8 +22,8 @@ def recursion_answer(rows: Rows) -> str:
     run = max((row["tokens"] * (1 - row["decay"]) for row in sound), default=0.0)
     return (
         f"Recursive least squares with P - g(Pk)' errs more than {LOST:.0f} times as much as its sound form after "
-        f"{words}; with g k'P, symmetrised or not, and by square roots, {lost} of "
-        f"{len(sound)} runs do within {run:.0f}."
+        f"{words}; with g k'P, symmetrised or not, and by square roots, {lost} of {len(sound)} runs do within "
+        f"{run:.0f}."
     )
 
 
@@ -77,8 +77,8 @@ def overflow_table(rows: Rows) -> Table:
         ("dtype", "gate", "P takes off", "overflows at token", "predicted"),
         [(row["dtype"], row["decay"], row["form"], row["overflowed"], row["predicted"]) for row in own],
         "P_0 = I. Predicted: the first t with γ^-t above the largest number, or above half of it where P + P' is "
-        "formed: the symmetrised form overflows ln 2/ln(1/γ) tokens earlier. float16 rounds the gate itself and P "
-        "at every step.",
+        "formed: the symmetrised form overflows ln 2/ln(1/γ) tokens earlier. float16 rounds the gate itself and P at "
+        "every step.",
     )
 
 

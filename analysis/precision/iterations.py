@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from analysis.directed import directed
 from analysis.precision.systems import DIMENSION, LOG, PREFIX, System, of_keys, prescribed
 from ttr_numerics import layers, tasks
 from ttr_numerics.arrays import Array, eye, namespace, quiet
@@ -26,7 +27,8 @@ CONTRACTS = {
     "float16": "float16",
     "bfloat16": "bfloat16",
 }
-MOST = {"float64": 1024, "float32": 1024}  # conjugate gradient steps tried, 128 in the others
+MOST = {"float64": 2048, "float32": 4096}  # conjugate gradient steps tried: twice what the worst system needs
+FEWER = 256  # in the others
 RULES = (10, 20, 30, PREFIX + 1, DIMENSION + 1)
 SHOWN = (LOG, 1e3)  # the systems whose every error is stored
 HEADS, QUERIES = 4, 4  # of stored keys
@@ -46,12 +48,14 @@ def iteration_rows(cell: Row, rng: np.random.Generator) -> list[Row]:
 
 def key_rows(cell: Row, rng: np.random.Generator) -> list[Row]:
     """The same for the first tokens of stored keys, scaled to unit norm; queries of the last tokens."""
-    real = tasks.stored(cell["keys"])
+    real, left_out = directed(cell["keys"])
     group = len(real.q) // len(real.k)
     K, q = (unit_rows(x[:HEADS].astype(float)) for x in (real.k[:, : cell["tokens"]], real.q[::group, -QUERIES:]))
     problem = of_keys(K, q, cell["solver"] == CHEBYSHEV)
     rows = [row for name in CONTRACTS for row in _format_rows(cell["solver"], problem, name)]
-    about = {"source": real.name, "kappa": problem.kappa, "d": K.shape[-1]}
+    about = {"source": real.name, "kappa": problem.kappa, "d": K.shape[-1], **left_out}
+    if K.shape[1] < cell["tokens"]:
+        about["kept"] = K.shape[1]
     return [row | about for row in rows if row["kind"] == "reached"]
 
 
@@ -141,8 +145,8 @@ def _bound(solver: str, steps: int, kappa: float) -> float:
 
 def _grid(solver: str, problem: System, name: str, u: float) -> list[int]:
     """Steps at which an iteration is looked at, with the rules; Chebyshev until theory has reached u."""
-    last = MOST.get(name, 128) if solver == CG else round(1.25 * bounds.chebyshev_steps(u / 2, problem.kappa))
-    spaced = {1, 2, 3, 4, 6, 8, 12, 16, 24, *(2**e for e in range(5, 11))}
+    last = MOST.get(name, FEWER) if solver == CG else round(1.25 * bounds.chebyshev_steps(u / 2, problem.kappa))
+    spaced = {1, 2, 3, 4, 6, 8, 12, 16, 24, *(2**e for e in range(5, 13))}
     return sorted({last} | {k for k in spaced | set(RULES) if k <= last})
 
 

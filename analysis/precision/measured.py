@@ -38,8 +38,8 @@ def measure_cell(cell: dict[str, Any], rng: np.random.Generator) -> list[dict[st
 
 
 def on_keys(T: int, d: int) -> Sequence[Grid]:
-    """Prefixes of half as many tokens as channels, as many, and four times as many, as far as there are."""
-    tokens = tuple(n for n in (d // 2, d, 4 * d) if 1 <= n <= T)
+    """Prefixes of half as many tokens as channels, as many, and four times as many, as far as there are; or all T."""
+    tokens = tuple(n for n in (d // 2, d, 4 * d) if 1 <= n <= T) or (T,)
     return (Grid({"part": ("keys",), "solver": (CG, CHEBYSHEV), "tokens": tokens}),)
 
 

@@ -31,15 +31,15 @@ def state_figure(rows: Rows) -> Figure:
     tokens, d, trials = (max(row[name] for row in own) for name in ("tokens", "d", "trials"))
     return Figure(
         name="state",
-        finding=f"A bfloat16 state cannot forget slowly: multiplied by 1 - δ every entry stays what it is up to "
-        f"δ = {number(stuck)}, and {decays[0]['decays']} such decays that should leave "
+        finding="A bfloat16 state cannot forget slowly: multiplied by 1 - δ every entry stays what it is up to δ = "
+        f"{number(stuck)}, and {decays[0]['decays']} such decays that should leave "
         f"{number((1 - stuck) ** decays[0]['decays'])} leave all. {state_answer(rows)}",
-        caption="First row: the share of entries of a bfloat16 state that one decay by 1 - δ leaves as they were, and "
-        f"the norm that {decays[0]['decays']} decays leave. Second row: relative error of the state of a gated delta "
-        f"rule (β = 1) after {tokens} tokens, computed in float32 and stored between tokens, once or also after the "
-        "decay; error feedback keeps what the last rounding lost in a second bfloat16 number.",
-        grid=f"Decays of {decays[0]['entries']} entries, logarithms uniform over eight binary orders. Delta rule: "
-        f"d = {d}, {trials} heads of random unit keys and values; the gate 1 is in the table.",
+        caption="First two panels: the share of entries of a bfloat16 state that one decay by 1 - δ leaves as they "
+        f"were, and the norm that {decays[0]['decays']} decays leave. Last two: relative error of the state of a gated "
+        f"delta rule (β = 1) after {tokens} tokens, computed in float32 and stored between tokens, once or also after "
+        "the decay; error feedback keeps what the last rounding lost in a second bfloat16 number.",
+        grid=f"Decays of {decays[0]['entries']} entries, logarithms uniform over eight binary orders. Delta rule: d = "
+        f"{d}, {trials} heads of random unit keys and values; the gate 1 is in the table.",
         interval="One standard error over heads.",
         theory="Dashed: log₂(2⁻⁸/δ) between 0 and 1, exact for uniform logarithms and many digits; (1-δ)^n; "
         "u√(c/(1-γ²(1-1/d))), c = 1/(4 ln 2), for stochastic rounding once a token: independent errors, an "
@@ -61,8 +61,8 @@ def state_table(rows: Rows) -> Table:
         "Relative error of a stored state, percent",
         ("gate", *(storage if storage == SINGLE else f"{storage}, {rounded}" for rounded, storage in kinds)),
         lines,
-        f"Gated delta rule, β = 1; mean over {trials} heads, standard errors up to {number(errors)} of the value. At "
-        "a gate of 1 nothing decays, and rounding after the decay changes nothing.",
+        f"Gated delta rule, β = 1; mean over {trials} heads, standard errors up to {number(errors)} of the value. At a "
+        "gate of 1 nothing decays, and rounding after the decay changes nothing.",
     )
 
 

@@ -25,8 +25,18 @@ def steps_table(rows: Rows) -> Table:
         ("solver", "eigenvalues", "κ", *_titles(formats)),
         lines,
         f"d = {DIMENSION}. Steps until the relative error is within a factor two of the least over all steps tried; "
-        "geometric mean over matrices. An error near 1 is no digit at all. What each solver loses in a factorisation, "
-        "by dtype and condition number, is in the report on conditioning.",
+        f"geometric mean over matrices. An error near 1 is no digit at all. {_ended(rows)} What each solver loses in a "
+        "factorisation, by dtype and condition number, is in the report on conditioning.",
+    )
+
+
+def _ended(rows: Rows) -> str:
+    """How often the steps tried may have been too few: the second half of them still halves the error."""
+    own = chosen(rows, kind="reached", solver=CG)
+    falling = [row for row in own if row["needed"] > row["tried"] / 2]
+    return (
+        f"In {len(falling)} of {len(own)} systems and formats, those of stored keys too, the second half of the "
+        "conjugate gradient steps tried still halves the error."
     )
 
 
@@ -67,10 +77,10 @@ def bounds_table(rows: Rows) -> Table:
         ("solver", "format", "errors", "systems", "systems in which it breaks", "from κ =", "largest error over bound"),
         lines,
         "‖e_k‖_A/‖e_0‖_A against 2((√κ-1)/(√κ+1))^k and 1/T_k((κ+1)/(κ-1)), each with (k + d) κu for rounding, of "
-        "every query, number of steps and matrix, stored keys too. Proved in exact arithmetic alone; what is "
-        "allowed for rounding is a rule. Where H "
-        "rounded to 16 bits is no longer positive definite, or squares of residuals underflow in float16 (eleven bits "
-        "with float32's exponents do not diverge), conjugate gradients turn away from the solution without end.",
+        "every query, number of steps and matrix, stored keys too. Proved in exact arithmetic alone; what is allowed "
+        "for rounding is a rule. Where H rounded to 16 bits is no longer positive definite, or squares of residuals "
+        "underflow in float16 (eleven bits with float32's exponents do not diverge), conjugate gradients turn away "
+        "from the solution without end.",
     )
 
 
@@ -82,7 +92,8 @@ def keys_table(rows: Rows) -> Table | None:
     formats, lines = values(own, "format"), []
     for source, tokens, solver in dict.fromkeys((row["source"], row["tokens"], row["solver"]) for row in own):
         found = chosen(own, source=source, tokens=tokens, solver=solver)
-        lines.append((source, found[0]["d"], tokens, solver, found[0]["kappa"], *_pairs(found, formats)))
+        kept = found[0].get("kept", tokens)
+        lines.append((source, found[0]["d"], kept, solver, found[0]["kappa"], *_pairs(found, formats)))
     return Table(
         "Steps needed and error reached on stored keys",
         ("keys", "d", "tokens", "solver", "κ at most", *_titles(formats)),

@@ -5,9 +5,10 @@ from typing import Any
 from analysis.precision.iterations import CG, CHEBYSHEV, SHOWN
 from analysis.precision.systems import DIMENSION, EARLY, LOG, PREFIX
 from analysis.rows import Rows, chosen, values
+from analysis.words import span
 from ttr_numerics.measure import bounds
 from ttr_numerics.report import Figure, Measured, Panel, Series, Theory
-from ttr_numerics.report.notation import number
+from ttr_numerics.report.notation import number, tick
 
 __all__ = ["largest_constant", "reached", "steps_answer", "steps_figure"]
 
@@ -58,12 +59,11 @@ def keys_answer(rows: Rows) -> str:
     for name in ("float32", "bfloat16 products"):
         each = chosen(own, format=name)
         steps, errors = [row["needed"] for row in each], [row["value"] for row in each]
-        reach = f"errors of {number(min(errors))} to {number(max(errors))}"
-        parts.append(f"{reach} in {min(steps)} to {max(steps)} steps in {name}")
-    kappas = [row["kappa"] for row in own]
+        parts.append(f"errors of {span(errors, number)} in {span(steps, tick)} steps in {name}")
+    kappas = [round(row["kappa"]) for row in own]
     return (
-        f"On stored keys with MesaNet's least ridge, κ = {min(kappas):.0f} to {max(kappas):.0f}, conjugate gradients "
-        f"reach {parts[0]}, {parts[1]}."
+        f"On stored keys with MesaNet's least ridge, κ = {span(kappas, tick)}, conjugate gradients reach {parts[0]}, "
+        f"{parts[1]}."
     )
 
 
@@ -78,19 +78,19 @@ def steps_figure(rows: Rows) -> Figure:
         name="steps",
         finding=f"{steps_answer(rows)} Where only {PREFIX} keys are stored, so that {PREFIX + 1} eigenvalues differ, "
         f"{most} steps do at every κ, in float64 and float32. {keys_answer(rows)}".strip(),
-        caption="First row: relative error ‖x̂-x‖/‖x‖ after k steps on (H + λI) x = q, eigenvalues log-uniform, "
-        f"κ = {number(SHOWN[1])}. Then conjugate gradients alone: the least error over all steps tried against κ, and "
-        "the steps until the error is within a factor two of it, for log-uniform eigenvalues and for a prefix of "
-        f"{PREFIX} random unit keys. bfloat16 products: H and the vectors rounded to bfloat16 wherever they are "
-        "multiplied, all else in float32.",
+        caption="First two panels: relative error ‖x̂-x‖/‖x‖ after k steps on (H + λI) x = q, eigenvalues "
+        f"log-uniform, κ = {number(SHOWN[1])}. Then conjugate gradients alone: the least error over all steps tried "
+        "against κ, and the steps until the error is within a factor two of it, for log-uniform eigenvalues and for a "
+        f"prefix of {PREFIX} random unit keys. bfloat16 products: H and the vectors rounded to bfloat16 wherever they "
+        "are multiplied, all else in float32.",
         grid=f"d = {DIMENSION}; 4 matrices, 4 random unit queries each, at every point; λ = ‖H‖₂/(κ-1) for conjugate "
-        "gradients, ‖H‖_F/(κ-1) for Chebyshev steps. 16-bit formats are emulated operation by operation, sums "
-        f"rounded once. Conjugate gradient steps tried: up to {limits}.",
+        "gradients, ‖H‖_F/(κ-1) for Chebyshev steps. 16-bit formats are emulated operation by operation, sums rounded "
+        f"once. Conjugate gradient steps tried: up to {limits}.",
         interval="95 % interval of the geometric mean over matrices.",
         theory="Dashed: 2√κ((√κ-1)/(√κ+1))^k and 1/T_k((κ+1)/(κ-1)), proved in exact arithmetic (the first in the "
-        "A-norm; √κ carries it to the 2-norm); κu, a rule; the steps at which the first has fallen to κu; n + 1, "
-        "the number of different eigenvalues of the prefix, after which exact arithmetic leaves no error, and d + 1, "
-        "one more than log-uniform eigenvalues have.",
+        "A-norm; √κ carries it to the 2-norm); κu, a rule; the steps at which the first has fallen to κu; n + 1, the "
+        "number of different eigenvalues of the prefix, after which exact arithmetic leaves no error, and d + 1, one "
+        "more than log-uniform eigenvalues have.",
         panels=(
             _course(rows, CG),
             _course(rows, CHEBYSHEV),

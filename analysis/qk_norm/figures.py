@@ -1,17 +1,15 @@
-"""Figures: error over the spread of norms, recall over gain, stored keys head by head."""
+"""Figures of random keys: error over the spread of norms, and recall of unit keys over gain."""
 
 from analysis.qk_norm.gain import ERROR
 from analysis.qk_norm.readings import DIVIDED, PARTNER, QK_NORM, SOFTMAX
-from analysis.qk_norm.spread import GAINS, KEPT, MODEL_GAIN, OWN_GAIN, RECALL
+from analysis.qk_norm.spread import KEPT, RECALL
 from analysis.rows import Rows, chosen, values
-from analysis.sources import quantised
-from ttr_numerics.report import Cloud, Figure, Measured, Panel, Series, Theory
-from ttr_numerics.report.notation import count, number, power
+from ttr_numerics.report import Figure, Measured, Panel, Series, Theory
+from ttr_numerics.report.notation import count, number
 
-__all__ = ["gain_answer", "gain_figure", "keys_answer", "keys_figure", "spread_answer", "spread_figure"]
+__all__ = ["gain_answer", "gain_figure", "spread_answer", "spread_figure"]
 
 DRAWN = tuple(name for name in KEPT if name != PARTNER)
-LEAST = 1e-6  # errors drawn
 AT = 0.5  # the spread of which the findings speak
 
 
@@ -47,8 +45,8 @@ def spread_figure(rows: Rows) -> Figure:
         f"worth {number(last['size'] * last['n'])} of {last['n']} equal ones, the longest tenth of the keys gets "
         f"{100 * last['captured']:.0f} % of the attention, and {100 * last['taken']:.0f} % of the keys have a larger "
         "inner product with another key than with themselves, which no gain undoes.",
-        caption="Σ‖o - v‖²/Σ‖v‖² against the standard deviation of ln‖k‖, E‖k‖² = 1. Recall: each key asks for its own "
-        "unit value. Regression: values are a rotation of k/‖k‖ and noise 0.1, fresh queries of the same law ask. "
+        caption="Σ‖o - v‖²/Σ‖v‖² against the standard deviation of ln‖k‖, E‖k‖² = 1. Recall: each key asks for its "
+        "own unit value. Regression: values are a rotation of k/‖k‖ and noise 0.1, fresh queries of the same law ask. "
         "QK-norm: queries and keys scaled to unit norm. Last panel: (Σγ)²/Σγ² over n, the effective sample size of "
         "the weights, and the attention that the longest tenth of the keys gets.",
         grid=f"{grids}; {own[0]['trials']} draws of keys with log-normal norms and isotropic directions.",
@@ -67,11 +65,11 @@ def gain_answer(rows: Rows) -> str:
     broken = sum(row["violated"] for row in cells) + sum(row["violated"] for row in needed)
     worst = min(mild, key=lambda row: row["n"])
     return (
-        f"Unit keys at a gain of 1/√d recall next to nothing: of {worst['n']} keys none gives itself more than "
-        f"{100 * worst['attention']:.1f} % of its attention, where equal shares are {100 / worst['n']:.1f} %. All are "
-        f"recalled to {ERROR:g} from {number(min(row['value'] for row in needed))} to "
-        f"{number(max(row['value'] for row in needed))} of the gain ln(2(n-1)/ε)/Δ on (means by n and d), which always "
-        f"suffices ({broken} violations)."
+        f"Unit keys at a gain of 1/√d recall next to nothing: of {worst['n']} keys, d = {worst['d']}, none gives "
+        f"itself more than {100 * worst['attention']:.1f} % of its attention, where equal shares are "
+        f"{100 / worst['n']:.1f} %. All are recalled to {ERROR:g} from {number(min(row['value'] for row in needed))} "
+        f"to {number(max(row['value'] for row in needed))} of the gain ln(2(n-1)/ε)/Δ on (means by n and d), which "
+        f"always suffices ({broken} violations)."
     )
 
 
@@ -83,57 +81,15 @@ def gain_figure(rows: Rows) -> Figure:
     return Figure(
         name="gain",
         finding=gain_answer(rows),
-        caption=f"Left: mean squared recall error of unit keys and unit values against the gain β, d = {d}; the first "
-        f"point is 1/√d. Right: the least gain with every pair within ε = {ERROR:g} of its value, against "
+        caption=f"First panel: mean squared recall error of unit keys and unit values against the gain β, d = {d}; the "
+        f"first point is 1/√d. Second: the least gain with every pair within ε = {ERROR:g} of its value, against "
         "ln(2(n-1)/ε)/Δ, Δ = 1 - max k_i·k_j the smallest gap of all pairs.",
         grid=f"{min(draws)} to {max(draws)} draws a point, fewer for more keys; bisection in each draw.",
-        interval="Left: one standard error over draws. Right: none, means over draws.",
-        theory="Dashed: 1 - 1/n, what equal attention leaves; and y = x, which by the bound "
-        "2(n-1)exp(-βΔ) ≥ ‖o - v‖ no draw can exceed.",
+        interval="First panel: one standard error over draws. Second: none, means over draws.",
+        theory="Dashed: 1 - 1/n, what equal attention leaves; and y = x, which by the bound 2(n-1)exp(-βΔ) ≥ ‖o - v‖ "
+        "no draw can exceed.",
         panels=(_over_gain(own), _needed(needed)),
     )
-
-
-def keys_answer(rows: Rows) -> str:
-    """What stored keys lose and gain, one sentence; empty without them."""
-    own = chosen(rows, part="keys")
-    if not own:
-        return ""
-    spreads = [row["norm_spread"] for row in own]
-    means = {name: _mean(own, name) for name in _columns()}
-    taken = sum(row["taken"] for row in own) / len(own)
-    better = sum(row[f"{QK_NORM}, {OWN_GAIN}"] < row[f"{SOFTMAX}, {OWN_GAIN}"] for row in own)
-    return (
-        f"On {len(own)} heads of stored keys ln‖k‖ spreads by {number(min(spreads))} to {number(max(spreads))}; at the "
-        f"gain 1/√d recall errs by {means[f'{SOFTMAX}, {MODEL_GAIN}']} as the keys came and "
-        f"{means[f'{QK_NORM}, {MODEL_GAIN}']} with QK-norm, at the best gain of each "
-        f"{means[f'{SOFTMAX}, {OWN_GAIN}']} and {means[f'{QK_NORM}, {OWN_GAIN}']}: with its gain free QK-norm is "
-        f"better in {better} heads, for {100 * taken:.0f} % of the keys as they came have a larger inner product with "
-        "another key, and a unit key has its largest with itself."
-    )
-
-
-def keys_figure(rows: Rows) -> Figure | None:
-    """Recall of stored keys by head; None without them."""
-    own = chosen(rows, part="keys")
-    if not own:
-        return None
-    return Figure(
-        name="keys",
-        finding=keys_answer(rows),
-        caption="Σ‖o - v‖²/Σ‖v‖² where each key of a head asks for its own value, scaled to unit norm, against the "
-        "standard deviation of the head's ln‖k‖: softmax as the keys came and of unit keys, at the gain 1/√d and at "
-        f"the best of a list of gains, a point a head. Errors below {power(LEAST)} are drawn there.{quantised(own)}",
-        grid=f"All tokens of every head; gains in steps of a factor two, from {GAINS[0]:g} to {GAINS[-1]:g} over the "
-        "mean square norm.",
-        interval="None: a point a head.",
-        theory="None: keys that are not isotropic have no law here.",
-        panels=tuple(_heads(chosen(own, source=source), source) for source in values(own, "source")),
-    )
-
-
-def _columns() -> list[str]:
-    return [f"{name}, {gain}" for name in (SOFTMAX, QK_NORM) for gain in (MODEL_GAIN, OWN_GAIN)]
 
 
 def _errors(own: Rows, task: str, gain: float) -> Panel:
@@ -177,15 +133,3 @@ def _needed(needed: Rows) -> Panel:
     ends = [min(row["needed"] for row in needed), max(row["sufficient"] for row in needed)]
     series.append(Theory("y = x", ends, ends))
     return Panel("Gain that recalls all pairs", "ln(2(n-1)/ε)/Δ", "least gain", tuple(series), x_log=True, y_log=True)
-
-
-def _heads(own: Rows, source: str) -> Panel:
-    x = [row["norm_spread"] for row in own]
-    series = [
-        Cloud(name, x, [max(row[name], LEAST) for row in own], layer=name.partition(",")[0]) for name in _columns()
-    ]
-    return Panel(source, "spread of ln‖k‖", "relative squared error", tuple(series), y_log=True)
-
-
-def _mean(own: Rows, name: str) -> str:
-    return number(sum(row[name] for row in own) / len(own))

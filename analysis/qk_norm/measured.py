@@ -11,7 +11,7 @@ from ttr_numerics.study import Grid, Study
 
 __all__ = ["STUDY", "measure_cell"]
 
-SEED = 20272
+SEED = 20273
 SPREADS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 PARTS: dict[str, Callable[[dict[str, Any], np.random.Generator], list[dict[str, Any]]]] = {
     "spread": spread.spread_rows,

@@ -4,11 +4,12 @@ from typing import Any
 
 import numpy as np
 
+from analysis.directed import directed
 from analysis.qk_norm.readings import ALONE, DIVIDED, PARTNER, QK_NORM, SOFTMAX, identities, readings
 from ttr_numerics import layers, tasks
 from ttr_numerics.measure import bounds, mean_interval, relative_squared_error, unit_rows
 
-__all__ = ["KEPT", "MODEL_GAIN", "NEAR", "NEAR_GAIN", "OWN_GAIN", "RECALL", "key_rows", "spread_rows"]
+__all__ = ["ENDS", "KEPT", "MODEL_GAIN", "NEAR", "NEAR_GAIN", "OWN_GAIN", "RECALL", "key_rows", "spread_rows"]
 
 TRIALS = 12
 NOISE = 0.1
@@ -17,6 +18,7 @@ KEPT = (SOFTMAX, PARTNER, DIVIDED, ALONE, QK_NORM)
 RECALL = "recall"
 GAINS = tuple(2.0 ** (e / 2) for e in range(0, 25, 2))  # in units of 1/mean‖k‖²
 MODEL_GAIN, OWN_GAIN, NEAR = "gain 1/√d", "best gain", 0.01
+ENDS = "best gain at an end of the list"
 NEAR_GAIN = f"gain at which {QK_NORM} errs by {NEAR:g}"
 
 Row = dict[str, Any]
@@ -54,14 +56,12 @@ def key_rows(cell: Row, rng: np.random.Generator) -> list[Row]:
 
     Values have unit norm; keys ask for their own value. Softmax and its partner are compared on the model's queries.
     """
-    real = tasks.stored(cell["keys"])
+    real, left_out = directed(cell["keys"])
     group, d = len(real.q) // len(real.k), real.k.shape[-1]
     rows = []
     queries, keys, values = (x.astype(float) for x in (real.q, real.k, real.v))
-    for head, (K, V) in enumerate(zip(keys, unit_rows(values), strict=True)):
+    for head, (K, V) in enumerate(zip(keys, _unit_or_zero(values), strict=True)):
         norms, gain = np.linalg.norm(K, axis=-1), d**-0.5
-        if not np.all(norms > 0):
-            raise ValueError(f"keys: expected none of norm 0 in head {head} of {cell['keys']}, got one")
         q = queries[head * group : (head + 1) * group]
         Kq, Vq = (np.broadcast_to(x, (group, *x.shape)) for x in (K, V))
         weights = bounds.norm_log_weights(K, gain)
@@ -76,6 +76,7 @@ def key_rows(cell: Row, rng: np.random.Generator) -> list[Row]:
             "captured": float(np.mean(_captured(q, Kq, gain))),
             "taken": _taken(K),
             **identities(q, Kq, Vq, gain, readings(q, Kq, Vq, gain)),
+            **left_out,
         }
         rows.append(row | _recalls(K, V, gain))
     return rows
@@ -91,9 +92,16 @@ def _recalls(K: np.ndarray, V: np.ndarray, gain: float) -> Row:
         found |= {
             f"{name}, {MODEL_GAIN}": _recall(X, V, gain),
             f"{name}, {OWN_GAIN}": errors[best],
+            f"{name}, {ENDS}": best in (GAINS[0], GAINS[-1]),
         }
     found[NEAR_GAIN] = next((g for g, error in errors.items() if error <= NEAR), None)
     return found
+
+
+def _unit_or_zero(values: np.ndarray) -> np.ndarray:
+    """v_i/‖v_i‖; a value of norm 0 stays."""
+    norms = np.linalg.norm(values, axis=-1, keepdims=True)
+    return values / np.where(norms > 0, norms, 1.0)
 
 
 def _recall(K: np.ndarray, V: np.ndarray, gain: float) -> float:

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from analysis import design_space
+from analysis.design_space import cases
 from analysis.design_space.contenders import CONTENDERS
 from analysis.design_space.measured import PREDICTION, RECALL, STUDY, errors, measure_cell
+from tests.analysis.odd_keys import ODD, written
 from ttr_numerics import layers, tasks
 from ttr_numerics.report import Study, read_study, render_html, render_markdown, write_study
 
@@ -102,6 +104,31 @@ def test_a_fit_that_has_seen_the_answer_would_be_found_out(data):
     found, _ = errors(c, {"norm": 4.0, "ridge": 0.003}, K, V)
     assert np.all(found[RECALL, 1] < 0.1)
     assert np.all(found[PREDICTION, 1] > 0.5)  # values are noise: nothing predicts them
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_page_is_made_of_odd_keys_too(tmp_path, name):
+    study = STUDY.with_keys(written(tmp_path, name))
+    cells = [cell for cell in study.cells if cell["contender"] in ("gated delta rule", "softmax")]
+    rows = [cell | row for cell in cells for row in measure_cell(dict(cell), study.generator(cell))]
+    section = design_space.render(rows)
+    enough = name not in ("one token", "one channel")
+    assert len(section.figures) == len(section.tables) == int(enough)
+    assert ("not asked" in section.answer) != enough
+    assert any("left out" in sentence for sentence in section.limits) == (name == "zero keys")
+
+
+def test_one_head_has_no_interval(small_rows):
+    one = [row for row in small_rows if row["head"] == 0]
+    text = render_markdown(design_space.render(one), Study("design_space", "why?", 0, "command", {}, tuple(one)))
+    assert "nan" not in text.lower().split()
+    assert "[nan" not in text
+
+
+def test_settings_at_an_end_of_their_list_are_counted():
+    row = {"source": "mine", "measure": PREDICTION, "contender": "gated delta rule"}
+    found = [row | {"settings": settings} for settings in ("step 0.1, gate 0.0625", "step 1, gate 0.00390625")]
+    assert cases.ends_of_lists(found) == {"step": (1, 2), "gate": (1, 2)}
 
 
 def test_it_is_asked_of_a_users_keys(tmp_path):

@@ -6,7 +6,8 @@ import numpy as np
 
 from analysis.drift import STUDY, render
 from analysis.drift import excess as parts
-from analysis.drift.found import deviations, filter_ratio
+from analysis.drift.found import approaches, deviations, filter_ratio, over_filter
+from analysis.drift.measured import on_keys
 from ttr_numerics.measure import bounds
 from ttr_numerics.study import Grid
 
@@ -54,6 +55,34 @@ def test_a_step_that_is_too_small_is_told_by_the_page(monkeypatch):
     rows = rows_of(small()[:1])
     assert np.abs(deviations(rows)).max() > 3
     assert "0 of 1 settings" in render(rows).figures[0].finding
+
+
+def test_the_filter_approaches_its_limit_at_a_fitted_rate_and_a_wrong_limit_is_seen(monkeypatch):
+    """Gaps of 1/d exactly have the exponent 1; against a limit 5 % too high there is no such rate."""
+    rows = [
+        {"part": "filter", "d": d, "qd": 1.0, "noise": 0.0, "value": bounds.kalman_drift_limit(1.0) * (1 + 1 / d)}
+        for d in (16, 32, 64)
+    ]
+    (exponent,) = approaches(rows)
+    assert abs(exponent.value - 1) <= 1e3 * 2.0**-53 * 64  # a gap of 1/64 is a difference of numbers of size 1
+    sound = bounds.kalman_drift_limit
+    monkeypatch.setattr(bounds, "kalman_drift_limit", lambda qd, noise=0.0: 1.05 * sound(qd, noise))
+    assert approaches(rows) == []
+
+
+def test_layers_are_compared_on_the_same_draws_and_zero_keys_have_no_ratio(tmp_path):
+    rng = np.random.default_rng(1)
+    found = {}
+    for name, size in (("mine", 1.0), ("zero", 0.0)):
+        k = size * rng.standard_normal((2, 40, 8))
+        np.savez(tmp_path / f"{name}.npz", q=k, k=k, v=k)
+        cell = next(c for c in STUDY.with_keys(str(tmp_path / f"{name}.npz")).cells if c["part"] == "stored keys")
+        found[name] = [cell | row for row in STUDY.measure(cell, STUDY.generator(cell))]
+    assert over_filter(found["mine"][0]).value == 1.0
+    assert all(over_filter(row).high > 1 for row in found["mine"][1:])  # nothing beats the filter
+    assert all(over_filter(row) is None for row in found["zero"])
+    assert render(found["zero"]).figures == ()
+    assert on_keys(1, 8) == ()
 
 
 def test_the_study_asks_stored_keys_of_any_size(tmp_path):

@@ -7,10 +7,11 @@ import pytest
 
 from analysis.kernel_shape import STUDY, render
 from analysis.kernel_shape.collapse import checked, points, spread
+from analysis.kernel_shape.gains import at_an_end
 from analysis.kernel_shape.keys import FIXED, FREE, projected
-from analysis.kernel_shape.measured import RANDOM, on_keys
+from analysis.kernel_shape.measured import RANDOM, _in_range, on_keys
 from analysis.kernel_shape.ratios import missing_ranks, ratios
-from analysis.kernel_shape.shapes import SHAPES
+from analysis.kernel_shape.shapes import FACTORS, SHAPES
 from analysis.kernel_shape.treatments import CENTRED, EXACT, PLAIN, TREATMENTS, UNIT
 from ttr_numerics.measure import bounds
 from ttr_numerics.report import Study, read_study, render_html, render_markdown, write_study
@@ -128,7 +129,7 @@ def test_a_memory_that_doubles_its_output_is_on_the_page(small, small_rows, monk
     rows = rows_of(small.restricted({"shape": ("identity", "quadratic")}))
     faulty = [r for r in rows if r.get("treatment") == UNIT and r["what"] == "error"]
     assert checked(faulty).beyond == len(faulty)
-    assert f"values {checked(rows).beyond} of {checked(rows).points} errors" in render(rows).answer
+    assert checked(rows).said() in render(rows).answer
 
 
 def test_projection_keeps_angles_where_there_is_room():
@@ -146,3 +147,21 @@ def test_grids_fit_every_map():
             assert all(shape.channels(D) >= 1 for shape in SHAPES)
     assert {FREE, FIXED} == {kind for grid in STUDY.grids for kind in grid.axes["inputs"]}
     assert RANDOM == "random"
+
+
+@pytest.mark.parametrize("shape", [s for s in SHAPES if s.factors == FACTORS], ids=lambda s: s.name)
+def test_the_largest_gain_stays_in_range_and_the_page_names_the_limit(shape):
+    """Unit rows at 32 times the gain of entries of size 1: finite features, and nearly what the map tends to."""
+    rng = np.random.default_rng(3)
+    x = isotropic_unit_keys(rng, (40, shape.channels(28)))
+    features = shape.drawn(rng, 28)(shape.gains(28)[-1] * x)
+    assert _in_range(features)
+    assert np.all(np.any(features > 0, axis=-1))
+    row = {"what": "error", "values": RANDOM, "source": FREE, "features": 28, "gain": shape.gains(28)[-1]}
+    said = at_an_end([row | {"shape": shape.name, "treatment": UNIT, "dimension": 3.0}])
+    assert f"{shape.name} 1 of 1 (it tends to {shape.limit}" in said
+
+
+def test_a_gain_that_leaves_float64_is_not_tried():
+    assert not _in_range(np.full((4, 4), 1e80))
+    assert _in_range(np.zeros((0, 4)))

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from analysis.key_covariance import STUDY, checks, memories, recall, render, rotation, tracking
+from analysis.key_covariance import rows as rows_in_words
 from analysis.recall_error.tables import REFERENCE
+from tests.analysis.odd_keys import ODD, written
 from ttr_numerics import exact, tasks
 from ttr_numerics.measure import whitened
 from ttr_numerics.report import Study, read_study, render_markdown, write_study
@@ -77,6 +79,35 @@ def test_keys_of_a_users_file_make_a_page_too(rows, few_trials, tmp_path):
     study = STUDY.with_keys(str(tmp_path / "short.npz"))
     short = measured([cell for cell in study.cells if "keys" in cell], study)
     assert render([row for row in rows if "keys" not in row] + short).figures
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_page_is_made_of_odd_keys_too(rows, few_trials, tmp_path, name):
+    study = STUDY.with_keys(written(tmp_path, name))
+    own = measured([cell for cell in study.cells if "keys" in cell], study)
+    section = render([row for row in rows if "keys" not in row] + own)
+    assert own
+    assert any("left out" in sentence for sentence in section.limits) == (name == "zero keys")
+    assert " nan" not in section.answer
+
+
+def test_a_metric_that_helps_is_said_to(rows):
+    own = [row for row in rows if row["part"] == "halves"]
+    better = [row | {"value": row["value"] / 9} if row["treatment"] == memories.OTHERS else row for row in own]
+    rest = [row for row in rows if row["part"] != "halves"]
+    assert "does not do this" in render(rows).answer
+    assert "does so too" in render(rest + better).answer
+
+
+def test_numbers_chosen_at_an_end_of_their_list_are_counted(few_trials, monkeypatch):
+    def at_ends() -> tuple[int, int, int]:
+        return rows_in_words.at_ends(measured([cell for cell in small_cells() if cell["part"] == "mean key"]))
+
+    choices, least, most = at_ends()
+    assert 0 < least + most < choices
+    monkeypatch.setattr(memories, "STEPS", memories.STEPS[-2:])
+    choices, least, most = at_ends()
+    assert least + most == choices
 
 
 def test_figures_of_quantised_keys_say_so_and_no_others(rows):

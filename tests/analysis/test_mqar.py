@@ -7,8 +7,8 @@ import pytest
 
 from analysis.mqar import STUDY, lists, memories, passes, render, repetition, sequences
 from analysis.mqar.checks import broken, convolution_table, table
-from analysis.mqar.rows import where
 from analysis.mqar.scores import first_among
+from analysis.rows import chosen
 from ttr_numerics import border, layers, tasks
 from ttr_numerics.layers import chunked
 from ttr_numerics.measure import ranks
@@ -115,7 +115,7 @@ def test_neutral_filler_changes_nothing(layer):
 
 def test_random_filler_does_change_it(small_rows):
     wanted = {"part": "sizes", "layer": memories.LINEAR, "convolution": "keys shifted"}
-    linear = where(small_rows, **wanted)
+    linear = chosen(small_rows, **wanted)
     at = {(row["filler"], row["d"], row["pairs"], row["length"]): row["value"] for row in linear}
     assert at["random", 18, 4, 256] < at["neutral", 18, 4, 256]
 

@@ -8,6 +8,7 @@ import pytest
 from analysis.precision import iterations, measured, recursion, render, step_tables, storage
 from analysis.precision.systems import EARLY, LOG, prescribed
 from analysis.rows import chosen
+from tests.analysis.odd_keys import ODD, written
 from ttr_numerics.measure import bounds
 from ttr_numerics.precision import FORMATS, contract_named, throughout
 from ttr_numerics.report import Study as Stored
@@ -39,7 +40,8 @@ def rows_of(cell: dict[str, Any]) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def rows() -> list[dict[str, Any]]:
     with pytest.MonkeyPatch.context() as patch:  # κ = 51 takes 80 steps, in 16 bits 20
-        patch.setattr(iterations, "MOST", {name: 32 if "16" in name else 128 for name in iterations.CONTRACTS})
+        patch.setattr(iterations, "MOST", {name: 128 for name in ("float64", "float32")})
+        patch.setattr(iterations, "FEWER", 32)
         return [row for cell in SMALL for row in rows_of(cell)]
 
 
@@ -74,6 +76,31 @@ def test_keys_of_any_length_and_width_are_asked(tmp_path, rows):
     assert {cell["tokens"] for cell in cells} == {4, 8, 32}
     own = [cell | row for cell in cells[:1] for row in study.measure(dict(cells[0]), study.generator(cells[0]))]
     assert "few" in markdown([row for row in rows if row["part"] != "keys"] + own)
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_page_is_made_of_odd_keys_too(tmp_path, rows, name, monkeypatch):
+    monkeypatch.setattr(
+        iterations,
+        "CONTRACTS",
+        {"float64": "float64", "float32": "float32", "bfloat16 products": "float32,operands=bfloat16"},
+    )
+    study = STUDY.with_keys(written(tmp_path, name))
+    cell = next(cell for cell in study.cells if cell["part"] == "keys")
+    own = [cell | row for row in study.measure(dict(cell), study.generator(cell))]
+    section = render([row for row in rows if row["part"] != "keys"] + own)
+    assert {row["bound_ratio"] <= 1 for row in own if row["format"] == "float64"} == {True}
+    assert any("left out" in sentence for sentence in section.limits) == (name == "zero keys")
+
+
+def test_steps_that_were_too_few_are_counted(rows):
+    def falling(found: list[dict[str, Any]]) -> str:
+        return step_tables.steps_table(found).note.partition("digit at all. In ")[2].partition(" of ")[0]
+
+    reached = [row for row in rows if row.get("kind") == "reached"]
+    settled = [row | {"needed": row["tried"] // 2} for row in reached]
+    assert falling(settled) == "0"
+    assert falling([settled[0] | {"needed": settled[0]["tried"]}, *settled[1:]]) == "1"
 
 
 def test_kalmanet_errs_as_the_reference_does(rows):

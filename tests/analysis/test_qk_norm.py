@@ -7,6 +7,7 @@ import pytest
 
 from analysis.qk_norm import gain, measured, readings, render, spread, tables
 from analysis.rows import chosen
+from tests.analysis.odd_keys import ODD, written
 from ttr_numerics.report import Study as Stored
 from ttr_numerics.report import render_markdown
 
@@ -25,8 +26,12 @@ SMALL: tuple[dict[str, Any], ...] = (
 )
 
 
+def measured_by(study: Any, cell: dict[str, Any]) -> list[dict[str, Any]]:
+    return [cell | row for row in study.measure(dict(cell), study.generator(cell))]
+
+
 def rows_of(cell: dict[str, Any]) -> list[dict[str, Any]]:
-    return [cell | row for row in STUDY.measure(dict(cell), STUDY.generator(cell))]
+    return measured_by(STUDY, cell)
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +63,27 @@ def test_keys_of_any_length_and_width_are_asked(tmp_path, rows):
     np.savez(path, **{name: rng.standard_normal((2, 40, 8)) for name in "qkv"})
     study = STUDY.with_keys(str(path))
     (cell,) = [cell for cell in study.cells if cell["part"] == "keys"]
-    own = [cell | row for row in study.measure(dict(cell), study.generator(cell))]
+    own = measured_by(study, cell)
     assert len(own) == 2
     assert "few" in markdown([row for row in rows if row["part"] != "keys"] + own)
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_page_is_made_of_odd_keys_too(tmp_path, rows, name):
+    study = STUDY.with_keys(written(tmp_path, name))
+    own = [row for cell in study.cells if cell["part"] == "keys" for row in measured_by(study, cell)]
+    section = render([row for row in rows if row["part"] != "keys"] + own)
+    assert [row["violated"] for row in own] == [0] * len(own)
+    assert any("left out" in sentence for sentence in section.limits) == (name == "zero keys")
+
+
+def test_a_best_gain_at_an_end_of_the_list_is_counted(rows, monkeypatch):
+    def ends() -> list[bool]:
+        return [row[f"{readings.SOFTMAX}, {spread.ENDS}"] for row in rows_of(SMALL[-1])]
+
+    assert ends() == [False] * 3
+    monkeypatch.setattr(spread, "GAINS", spread.GAINS[:2])
+    assert ends() == [True] * 3
 
 
 def test_every_statement_holds_in_every_row(rows):

@@ -61,23 +61,28 @@ def test_the_reference_gate_and_the_noiseless_value():
         assert abs(bounds.best_gated_delta_rule(d, q).excess / exactly - 1) <= 20 * U
 
 
+def filter_excesses(d: int, qd: float, noise: float, draws: int = 32) -> np.ndarray:
+    """The filter's excess (draws,), a mean over four memory lengths after four others that began at the limit."""
+    rng, q, limit = np.random.default_rng(d), qd / d, bounds.kalman_drift_limit(qd, noise)
+    piece, found = int(d * (1 + (noise / qd) ** 0.5)), []
+    state = exact.Recursion(np.zeros((draws, d, 1)), np.broadcast_to(np.eye(d) * limit / d, (draws, d, d)))
+    for _ in range(8):
+        k = rng.standard_normal((draws, piece, d))
+        known = {"drift": q / d, "noise": noise, "log_decay": np.full(k.shape[:-1], np.log1p(-q) / 2)}
+        state = exact.random_walk_kalman(k, k, np.zeros_like(k[..., :1]), **known, initial_state=state).state
+        found.append((1 - q) * np.einsum("...ii->...", state.P) + q)
+    return np.mean(found[4:], axis=0)
+
+
 @pytest.mark.parametrize(("qd", "noise"), [(0.01, 0.0), (1.0, 0.0), (10.0, 0.1), (0.3, 1.0)])
 def test_the_filter_approaches_its_limit_like_one_over_d(qd, noise):
-    gaps, limit = [], bounds.kalman_drift_limit(qd, noise)
-    for d in (16, 64):
-        rng, q = np.random.default_rng(d), qd / d
-        m, T = 256 // d, int(4 * d * (1 + (noise / qd) ** 0.5))
-        start = exact.Recursion(np.zeros((m, d, 1)), np.broadcast_to(np.eye(d) * limit / d, (m, d, d)))
-        found, state = [], start
-        for _ in range(8):
-            k = rng.standard_normal((m, T // 4, d))
-            known = {"drift": q / d, "noise": noise, "log_decay": np.full((m, T // 4), np.log1p(-q) / 2)}
-            state = exact.random_walk_kalman(k, k, np.zeros((m, T // 4, 1)), **known, initial_state=state).state
-            found.append((1 - q) * np.einsum("...ii->...", state.P) + q)
-        gaps.append(float(np.mean(found[4:])) / limit - 1)
-    # Measured: gap · d between 0.1 and 1.3 over all drifts and noises; a limit wrong by 5 % is refused at d = 64.
-    assert abs(gaps[1]) < 0.05
-    assert abs(gaps[1]) < max(abs(gaps[0]), 0.01)
+    """E_d = E(1 + c/d + c₂/d² + ...): (4 E_64 - E_16)/3 has no term in 1/d, and c₂/1024 is below its error."""
+    large, small = filter_excesses(64, qd, noise), filter_excesses(16, qd, noise)
+    without = (4 * large - small) / 3
+    assert agrees(without, bounds.kalman_drift_limit(qd, noise))
+    assert not agrees(small, bounds.kalman_drift_limit(qd, noise))
+    for wrong in (0.95, 1.05):
+        assert not agrees(without, bounds.kalman_drift_limit(wrong * qd, noise))
 
 
 def test_four_over_e_is_where_the_noiseless_ratio_tends():
