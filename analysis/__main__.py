@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from analysis.layer_names import layer_names
 from ttr_numerics.publish import Analyses, Refusal, publish_analyses
 
 ANALYSES = (
@@ -48,7 +49,7 @@ LEAD = (
 
 def registered() -> Analyses:
     """What `ttr report` finds in this folder."""
-    return Analyses("analysis", ANALYSES, ON_REQUEST, TITLE, LEAD)
+    return Analyses("analysis", ANALYSES, ON_REQUEST, TITLE, LEAD, layer_names())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

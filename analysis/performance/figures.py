@@ -42,6 +42,10 @@ def accuracy_figure(rows: Rows) -> Figure:
         "Largest relative error against the median time of all the work; down and left is better. Ours on NumPy; torch "
         "and the shares that were timed are in the tables. statsmodels computes in float64 whatever it is given. "
         "Linear attention answers another question, and is judged by its own definition.",
+        grid=_grid([row for row in rows if row["part"] == "ridge"]),
+        interval="None drawn: the quartiles of the times are in the tables. An error is the largest over all heads and "
+        "the positions judged.",
+        theory="None: no law is stated for times.",
     )
 
 
@@ -85,6 +89,10 @@ def length_figure(rows: Rows) -> Figure:
         words,
         f"Left: median and quartiles of the runs, d = {own[0]['d']}, heads: {heads}, float64, NumPy. Right: most bytes "
         "of NumPy arrays alive at once beyond the inputs, the outputs among them, in multiples of q, k and v.",
+        grid=_grid(own),
+        interval="Times: the quartiles of the runs. Bytes: none, they repeat exactly.",
+        theory="None drawn: a fixed number of flops a token would make both sides straight, times of slope one and "
+        "bytes of slope zero.",
     )
 
 
@@ -110,7 +118,21 @@ def size_figure(rows: Rows) -> Figure:
         f"{RIDGE} costs {', '.join(found)} linear attention layers.",
         f"Median and quartiles of the runs, T = {count(first['T'])}, float64, NumPy; left {first['heads']} heads, "
         f"right d = {next(row['d'] for row in rows if row['part'] == HEADS)}.",
+        grid=_grid([row for row in rows if row["part"] in (WIDTH, HEADS)]),
+        interval="The quartiles of the runs.",
+        theory="None drawn: flops by formula and as a share of the machine's peak are in the tables.",
     )
+
+
+def _grid(rows: Rows) -> str:
+    """The sizes of the problems, and how often each was timed."""
+    timed = [row for row in rows if row.get("runs")]
+    sizes = "; ".join(
+        f"{words} {', '.join(map(count, sorted({row[name] for row in timed})))}"
+        for name, words in (("T", "T ="), ("d", "d_k = d_v ="), ("heads", "heads:"))
+    )
+    runs = [row["runs"] for row in timed]
+    return f"{sizes}; {min(runs)} to {max(runs)} runs each, in turns, on one thread."
 
 
 def _lines(rows: Rows, along: str, unit: float) -> list[Series]:
