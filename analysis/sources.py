@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["left_out", "quantised", "stored_names"]
+__all__ = ["left_out", "quantised", "stored_names", "without_value"]
 
 
 def quantised(rows: Sequence[dict[str, Any]]) -> str:
@@ -35,5 +35,19 @@ def left_out(rows: Sequence[dict[str, Any]]) -> tuple[str, ...]:
     return tuple(
         f"{n} {'token' if n == 1 else 'tokens'} of {name} {'has' if n == 1 else 'have'} a key or a query of norm 0 in "
         f"some head and {'is' if n == 1 else 'are'} left out: {'it has' if n == 1 else 'they have'} no direction."
+        for name, n in counts
+    )
+
+
+def without_value(rows: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+    """A sentence for each source with tokens that `directed.valued` leaves out because a value of theirs is 0.
+
+    >>> without_value([{"source": "mine", "without_value": 1}, {"source": "random"}])
+    ('Of mine, tokens left out because a value of theirs is 0 in some head, which no inner product ranks first: 1.',)
+    """
+    counts = dict.fromkeys((row["source"], row["without_value"]) for row in rows if "without_value" in row)
+    return tuple(
+        f"Of {name}, tokens left out because a value of theirs is 0 in some head, which no inner product ranks first: "
+        f"{n}."
         for name, n in counts
     )

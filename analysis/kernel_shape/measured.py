@@ -127,7 +127,7 @@ def _rows(name: str, tuned: Tuned, cases: Sequence[Case]) -> list[dict[str, Any]
         errors, recalls = (np.array([x[kind][i] for x in judged]) for i in (0, 1))
         off, recall = mean_interval(errors - np.array(expected)), proportion_interval(recalls, len(cases[0].judged))
         rows.append(about | {"values": kind, "value": float(np.mean(errors)), "trials": len(errors)} | {
-            "off": off.value, "off_error": off.value - off.low,
+            "off": off.value, "off_error": off.value - off.low if off.trials > 1 else None,
             "recall": recall.value, "recall_low": recall.low, "recall_high": recall.high,
         })  # fmt: skip
     return rows

@@ -97,9 +97,8 @@ def readings(K: np.ndarray, V: np.ndarray, q: np.ndarray, W: np.ndarray) -> dict
 
 
 def scale_for(o: np.ndarray, W: np.ndarray) -> np.ndarray:
-    """The best scale (..., 1, 1) of outputs o for W; 1 where they are 0 and none matters."""
-    silent = np.all(o == 0, axis=(-2, -1), keepdims=True)
-    return np.asarray(best_scale(np.where(silent, W, o), W))[..., None, None]
+    """The best scale (..., 1, 1) of outputs o for W."""
+    return np.asarray(best_scale(o, W))[..., None, None]
 
 
 def best_ridge(K: np.ndarray, V: np.ndarray, q: np.ndarray, W: np.ndarray) -> Reading:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.directed import directed
+from analysis.directed import valued
 from analysis.mqar.memories import (
     AFTER_THE_LIST,
     DELTA,
@@ -89,7 +89,7 @@ def on_stored_keys(cell: Mapping[str, Any], rng: np.random.Generator) -> list[Ro
 
     Words are the n values; the heads are the repetitions.
     """
-    stored, left_out = directed(cell["keys"])
+    stored, left_out = valued(cell["keys"])
     n = min(cell["pairs"], stored.k.shape[-2])
     K, V = unit_rows(stored.k[:, :n]), unit_rows(stored.v[:, :n])
     order = np.concatenate([[np.arange(n)], *([rng.permutation(n)] for _ in range(cell["passes"] - 1))]).ravel()
@@ -104,6 +104,6 @@ def on_stored_keys(cell: Mapping[str, Any], rng: np.random.Generator) -> list[Ro
 
 
 def _error(o: np.ndarray, v: np.ndarray) -> Row:
-    """Mean of ‖o - v‖²/‖v‖² and its standard error over lists."""
+    """Mean of ‖o - v‖²/‖v‖² and its standard error over lists, None of a single one."""
     mean = mean_interval(relative_squared_error(o, v))
-    return {"error": mean.value, "error_se": mean.high - mean.value}
+    return {"error": mean.value, "error_se": mean.high - mean.value if mean.trials > 1 else None}

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from analysis.rows import chosen
+from analysis.rows import Rows, chosen
 from analysis.state_in_use.fitting import DELTA, FITTED, LEAST, LINEAR, RIDGE, SOFTMAX
-from analysis.state_in_use.rows import Row, Rows, line, part
+from analysis.state_in_use.rows import Row, line
 from ttr_numerics.measure import bounds
 from ttr_numerics.report import Figure, Panel, Series, Theory
 
@@ -28,7 +28,7 @@ def closed_form(layer: str, n: int, d: int, noise: float) -> float | None:
 
 def fit_figure(rows: Rows) -> Figure:
     """Unseen errors by noise, and stored ones."""
-    own = part(rows, "fit")
+    own = chosen(rows, part="fit")
     levels = sorted({row["noise"] for row in own})
     d = own[0]["d"]
     panels = [_panel(chosen(own, noise=noise, asked="unseen"), f"unseen queries, noise {noise:g}") for noise in levels]
@@ -40,20 +40,18 @@ def fit_figure(rows: Rows) -> Figure:
     words = "; ".join(f"{name} {there[name, 'stored']:.2f} and {there[name, 'unseen']:.2g}" for name in order)
     return Figure(
         name="fit",
-        finding=f"Stored pairs and unseen queries part where the state is just full: noise as strong as the signal, n "
-        f"= d = "
-        f"{d} pairs, median errors stored and unseen, best at storing first: {words}. Least norm's peak there is the "
-        f"double descent, its mean infinite. After {most} pairs softmax, at this temperature, answers unseen queries "
-        f"with {late[SOFTMAX, 'unseen']:.2f}, ridge with {late[RIDGE, 'unseen']:.2f}.",
+        finding=f"Stored pairs and unseen queries part where the state is just full: noise {levels[-1]:g} times the "
+        f"signal, n = d = {d} pairs, median errors stored and unseen, best at storing first: {words}. Least norm's "
+        f"peak there is the double descent, its mean infinite. After {most} pairs softmax, at this temperature, "
+        f"answers unseen queries with {late[SOFTMAX, 'unseen']:.2f}, ridge with {late[RIDGE, 'unseen']:.2f}.",
         caption="v = kS + noise, standard normal keys; error at the stored pairs relative to their values (noise "
-        "included) "
-        "and at unseen keys relative to the signal. Linear attention at the best scale, ridge at the best λ, the delta "
-        f"rule at the best falling step, softmax with logits q·k/√d. Errors above {TOP:g} are not drawn.",
+        "included) and at unseen keys relative to the signal. Linear attention at the best scale, ridge at the best "
+        f"λ, the delta rule at the best falling step, softmax with logits q·k/√d. Errors above {TOP:g} are not drawn.",
         panels=tuple(panels),
         grid=f"d = {d}, n = {', '.join(str(n) for n in sorted({r['n'] for r in own}))}; {own[0]['trials']} draws.",
         interval="Mean and one standard error over draws; near n = d least norm has no finite variance.",
-        theory="Dashed: (d+1+dσ²)/(n+d+1+dσ²); the falling step's recursion; σ²d/(n-d-1) and 1-n/d+σ²n/(d-n-1), exact; "
-        "ridge by Marchenko-Pastur in the limit of large n and d. Infinite at n = d.",
+        theory="Dashed: (d+1+dσ²)/(n+d+1+dσ²); the falling step's recursion; σ²d/(n-d-1) and 1-n/d+σ²n/(d-n-1), "
+        "exact; ridge by Marchenko-Pastur in the limit of large n and d. Infinite at n = d.",
     )
 
 

@@ -5,8 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from analysis.directed import directed
 from analysis.state_in_use.fitting import fitted
-from analysis.state_in_use.memories import ATTENTION, GATED, MEMORIES, UNGATED, Tokens
+from analysis.state_in_use.memories import ATTENTION, GATED, MEMORIES, UNGATED
+from analysis.state_in_use.memory import Memory, Tokens, check_linear
+from analysis.state_in_use.others import FADING_OTHERS, PLAIN_OTHERS
 from ttr_numerics import tasks
 from ttr_numerics.measure import (
     condition_number,
@@ -23,7 +26,7 @@ from ttr_numerics.measure import (
 )
 from ttr_numerics.study import Grid, Study
 
-__all__ = ["RANDOM", "STUDY", "measure_cell", "on_keys"]
+__all__ = ["FADING", "HALFWAY", "MEMORY", "PLAIN", "RANDOM", "STUDY", "measure_cell", "on_keys"]
 
 Row = dict[str, Any]
 TRIALS = 8
@@ -32,27 +35,50 @@ MEMORY, MEMORIES_SWEPT = 64, (8, 16, 32, 64, 128, 256)
 PAIRS = (8, 16, 32, 64, 128, 256)
 RANDOM = "isotropic random keys"
 PLAIN, FADING = tuple(m.name for m in UNGATED), tuple(m.name for m in GATED)
+OTHERS = ((tuple(m.name for m in PLAIN_OTHERS), None), (tuple(m.name for m in FADING_OTHERS), MEMORY))
+HALFWAY = 4  # in eighths of the sequence
 
 
 def profile(cell: Row, rng: np.random.Generator) -> list[Row]:
-    """Effective state sizes at seven places of the sequence, and how often the bound is passed."""
-    source, x, _ = _tokens(cell, rng)
-    A = np.asarray(MEMORIES[cell["layer"]].operator(x))
+    """Effective state sizes at seven places of the sequence, or at one, and how often the bound is passed."""
+    about, x, _ = _tokens(cell, rng)
+    if x.k.shape[-2] < 2:
+        return []
+    memory = _linear(cell["layer"])
+    A = memory.operator(x)
     T, d = x.k.shape[-2:]
     rows = []
-    for i in sorted({max(1, round(T * j / 8)) for j in range(1, 8)}):
-        bound = min(i, T - i) if cell["layer"] in ATTENTION else min(d, i, T - i)
-        size = effective_state_size(A, i)
-        line = {"source": source, "d_k": d, "tokens": T, "i": i, "bound": bound, "heads": len(A)}
+    for i in sorted(
+        {min(max(1, round(T * j / 8)), T - 1) for j in ([cell["place"]] if "place" in cell else range(1, 8))}
+    ):
+        bound = min(i, T - i) if cell["layer"] in ATTENTION else min(memory.matrices * d, i, T - i)
+        heard = _more_than_rounding(A, i)
+        size = effective_state_size(A, i) * heard
+        line = about | {"d_k": d, "tokens": T, "i": i, "bound": bound, "heads": len(A)}
         line |= {"size": float(np.mean(size)), "largest": int(np.max(size)), "above": int(np.sum(size > bound))}
-        rows.append(line | _interval("entropic", entropic_state_size(A, i)))
+        rows.append(line | _interval("entropic", np.where(heard, entropic_state_size(A, i), 0.0)))
     return rows
+
+
+def _linear(name: str) -> Memory:
+    """The memory of that name; ValueError if it is not linear in v: then v = I says nothing of other values."""
+    check_linear(MEMORIES[name])
+    return MEMORIES[name]
+
+
+def _more_than_rounding(A: np.ndarray, i: int) -> np.ndarray:
+    """Whether A[i:, :i] (...) is more than the rounding of A: keys alike overwrite each other, and rounding has a rank.
+
+    Rounding of T terms an entry, T eps ‖A‖.
+    """
+    size, whole = (np.linalg.norm(x, axis=(-2, -1)) for x in (A[..., i:, :i], A))
+    return np.asarray(size > A.shape[-1] * np.finfo(float).eps * whole)
 
 
 def read_out(cell: Row, rng: np.random.Generator) -> list[Row]:
     """The memory of n pairs read at its own keys: its rank, its error, the floor under it, and argmax recall."""
-    source, x, V = _tokens(cell, rng)
-    H = np.asarray(MEMORIES[cell["layer"]].read(x))
+    about, x, V = _tokens(cell, rng)
+    H = _linear(cell["layer"]).read(x)
     n, d = x.k.shape[-2:]
     rank = numerical_rank(H)
     errors = np.sum((H - np.eye(n)) ** 2, axis=(-2, -1)) / n
@@ -60,7 +86,7 @@ def read_out(cell: Row, rng: np.random.Generator) -> list[Row]:
     # A rank that rounding hides, and the rounding of n entries a row: both below n times the cutoff.
     below = int(np.sum(errors < floors - 8 * n * n * float(np.finfo(float).eps)))
     shares = list_recall(ranks(H @ V, V), 1)
-    line = {"source": source, "d_k": d, "pairs": n, "heads": len(H), "floor": float(np.mean(floors)), "below": below}
+    line = about | {"d_k": d, "pairs": n, "heads": len(H), "floor": float(np.mean(floors)), "below": below}
     line |= {"size": float(np.mean(rank)), "condition": float(np.mean(condition_number(x.k)))}
     line |= _interval("entropic", entropic_rank(H)) | _interval("error", errors)
     recalled = proportion_interval(shares, n)
@@ -90,7 +116,8 @@ def on_keys(T: int, d: int) -> Sequence[Grid]:
         if n > 1:
             grids.append(Grid({"part": ("profile",), "layer": names, "memory": (memory,), "n": (n,)}))
         grids.append(Grid({"part": ("read-out",), "layer": names, "memory": (memory,), "n": pairs}))
-    return grids
+    most = max((m for m in pairs if m <= 4 * d), default=pairs[0])
+    return [*grids, *(Grid({"part": ("read-out",), "layer": o, "memory": (m,), "n": (most,)}) for o, m in OTHERS)]
 
 
 def _grids() -> tuple[Grid, ...]:
@@ -105,24 +132,28 @@ def _grids() -> tuple[Grid, ...]:
         found.append(random("read-out", names, (memory,), (64,), cond=(1e2, 1e4, 1e6)))
     found.append(random("profile", FADING, (16,), (LENGTH,), cond=(1.0,)))
     found.append(random("read-out", FADING, MEMORIES_SWEPT, (128,), cond=(1.0,)))
+    for names, memory in OTHERS:
+        found.append(random("profile", names, (memory,), (LENGTH,), cond=(1.0,), place=(HALFWAY,)))
+        found.append(random("read-out", names, (memory,), (4 * STORED_IN,), cond=(1.0,)))
     counts = (4, 8, 16, 24, 28, 31, 32, 33, 36, 40, 48, 64, 128, 256, 512)
     found.append(Grid({"part": ("fit",), "noise": (0.0, 0.1, 1.0), "n": counts, "d": (STORED_IN,)}))
     return tuple(found)
 
 
-def _tokens(cell: Row, rng: np.random.Generator) -> tuple[str, Tokens, np.ndarray]:
-    """Unit queries and keys, and unit values to tell apart. Of stored keys the first query head of each key head."""
+def _tokens(cell: Row, rng: np.random.Generator) -> tuple[Row, Tokens, np.ndarray]:
+    """Whose they are, unit queries and keys, and unit values to tell apart; the first query head of each key head."""
     if "keys" in cell:
-        found = tasks.stored(cell["keys"])
+        found, left_out = directed(cell["keys"])
         q = found.q[:: len(found.q) // len(found.k), : cell["n"]]
-        q, k, source = unit_rows(q), unit_rows(found.k[:, : cell["n"]]), found.name
+        q, k = unit_rows(q), unit_rows(found.k[:, : cell["n"]])
+        about: Row = {"source": found.name, **left_out}
     else:
         shape = (TRIALS, cell["n"], cell["d"])
         spectrum = tasks.log_uniform_spectrum(cell["d"], cell["cond"])
         q, k = (unit_rows(tasks.gaussian_keys(rng, shape, spectrum)) for _ in range(2))
-        source = RANDOM
+        about = {"source": RANDOM}
     rates = rng.uniform(size=k.shape)
-    return source, Tokens(q, k, cell["memory"], rates), tasks.isotropic_unit_keys(rng, k.shape)
+    return about, Tokens(q, k, cell["memory"], rates), tasks.isotropic_unit_keys(rng, k.shape)
 
 
 def _interval(name: str, values: np.ndarray) -> Row:

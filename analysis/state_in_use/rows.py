@@ -1,24 +1,28 @@
-"""Stored rows by what they say, and as series."""
+"""Stored rows as series, and the read-outs that the findings speak of."""
 
-from collections.abc import Sequence
 from typing import Any
 
+from scipy import stats
+
+from analysis.rows import Rows, chosen
 from ttr_numerics.report import Measured
 
-__all__ = ["Row", "Rows", "line", "part", "sources"]
+__all__ = ["Row", "at_four_loads", "line", "rank_correlation"]
 
 Row = dict[str, Any]
-Rows = Sequence[Row]
 
 
-def part(rows: Rows, name: str) -> list[Row]:
-    """The rows of one part of the study."""
-    return [row for row in rows if row["part"] == name]
+def at_four_loads(plain: list[Row]) -> list[Row]:
+    """The rows of the most pairs that are at most four a channel."""
+    return chosen(plain, pairs=max(row["pairs"] for row in plain if row["pairs"] <= 4 * row["d_k"]))
 
 
-def sources(rows: Rows) -> list[str]:
-    """Display names of the stored keys, in order."""
-    return list(dict.fromkeys(row["source"] for row in rows if "keys" in row))
+def rank_correlation(own: list[Row]) -> float | None:
+    """Spearman's, of entropic size and recall; None of fewer than four rows, or where either is constant."""
+    sizes, recalls = ([row[name] for row in own] for name in ("entropic", "recalled"))
+    if len(own) < 4 or len(set(sizes)) == 1 or len(set(recalls)) == 1:
+        return None
+    return float(stats.spearmanr(sizes, recalls).statistic)
 
 
 def line(rows: Rows, label: str, x: str, y: str, scale: float = 1.0, factor: str = "") -> Measured:

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 
 from analysis.chance import COLUMNS, counted
-from analysis.rows import chosen
+from analysis.rows import Rows, chosen
 from analysis.sources import quantised
 from analysis.state_in_use.fit_figure import closed_form
 from analysis.state_in_use.fitting import DELTA, FITTED, LEAST, LINEAR, RIDGE
-from analysis.state_in_use.memories import ATTENTION
-from analysis.state_in_use.rows import Row, Rows, part
+from analysis.state_in_use.measured import FADING, MEMORY, PLAIN
+from analysis.state_in_use.memories import ATTENTION, ERASING, MEMORIES
+from analysis.state_in_use.rows import Row
 from ttr_numerics.report import Table
 
 __all__ = ["bound_table", "check_table", "fit_table", "read_out_table"]
@@ -17,42 +18,19 @@ CLOSE = 8  # |n - d| below which least norm's error has hardly a variance
 
 
 def read_out_table(rows: Rows) -> Table:
-    """One line a layer and source."""
-    own = [row for row in part(rows, "read-out") if row["memory"] in (None, 64)]
+    """One line a source and layer, of those that are swept."""
+    own = [row for row in chosen(rows, part="read-out") if row["memory"] in (None, MEMORY)]
+    own = [row for row in own if row["layer"] in (*PLAIN, *FADING)]
     own = [row for row in own if row.get("cond", 1.0) == 1.0 and row["pairs"] == _shown(own, row["source"])]
-    lines = [
-        (
-            row["source"],
-            row["layer"],
-            row["pairs"],
-            row["d_k"],
-            row["size"],
-            row["entropic"],
-            row["error"],
-            row["floor"],
-            row["recalled"] * row["pairs"],
-            row["heads"],
-        )
-        for row in own
-    ]
+    fields = ("source", "layer", "pairs", "d_k", "size", "entropic", "error", "floor")
+    lines = [(*(row[name] for name in fields), row["recalled"] * row["pairs"], row["heads"]) for row in own]
+    measures = ("rank", "entropic", "‖H - I‖²/n", "1 - rank/n", "pairs recalled")
     return Table(
         "A memory read at its own keys",
-        (
-            "keys",
-            "layer",
-            "pairs",
-            "d",
-            "rank",
-            "entropic",
-            "‖H - I‖²/n",
-            "1 - rank/n",
-            "pairs recalled",
-            "heads or draws",
-        ),
+        ("keys", "layer", "pairs", "d", *measures, "heads or draws"),
         lines,
         "H is what the memory gives back for v = I; pairs recalled by argmax among as many random unit values. Gates "
-        "and "
-        f"window of 64 tokens. Means over heads or draws.{quantised(own)}",
+        f"and window of {MEMORY} tokens. Means over heads or draws.{quantised(own)}",
     )
 
 
@@ -64,12 +42,16 @@ def _shown(own: Rows, source: str) -> int:
 
 def bound_table(rows: Rows) -> Table:
     """How often a proved bound is passed, over all rows."""
-    profiles, outs = part(rows, "profile"), part(rows, "read-out")
+    profiles, outs = chosen(rows, part="profile"), chosen(rows, part="read-out")
     attention = [row for row in profiles if row["layer"] in ATTENTION]
-    matrices = [row for row in profiles if row["layer"] not in ATTENTION]
-    erasing = [row for row in profiles if row["layer"] in ("delta rule, β = 1", "gated delta rule")]
+    single, double = (
+        [row for row in profiles if row["layer"] not in ATTENTION and MEMORIES[row["layer"]].matrices == count]
+        for count in (1, 2)
+    )
+    erasing = [row for row in profiles if row["layer"] in ERASING]
     lines = [
-        ("state size ≤ min(d, i, T-i), matrix state", _heads(matrices), sum(row["above"] for row in matrices)),
+        ("state size ≤ min(d, i, T-i), matrix state", _heads(single), sum(row["above"] for row in single)),
+        ("state size ≤ min(2d, i, T-i), two matrices", _heads(double), sum(row["above"] for row in double)),
         ("state size ≤ min(i, T-i), attention", _heads(attention), sum(row["above"] for row in attention)),
         (
             "state size ≤ d - 1, delta rules with β‖k‖² = 1",
@@ -80,11 +62,10 @@ def bound_table(rows: Rows) -> Table:
     ]
     return Table(
         "Proved bounds against every row",
-        ("bound", "matrices (third line: rows)", "violations"),
+        ("bound", "matrices (fourth line: rows)", "violations"),
         lines,
         "Ranks count singular values above max(m, n) eps σ₁. With β‖k_i‖² = 1 the write at token i erases what the "
-        "state "
-        "held along k_i before any later output sees it: one direction less.",
+        "state held along k_i before any later output sees it: one direction less.",
     )
 
 
@@ -94,7 +75,7 @@ def _heads(own: Rows) -> int:
 
 def fit_table(rows: Rows) -> Table:
     """Stored and unseen errors side by side at four loads."""
-    own = part(rows, "fit")
+    own = chosen(rows, part="fit")
     lines = []
     for noise in sorted({row["noise"] for row in own}):
         for name in FITTED:
@@ -108,23 +89,25 @@ def fit_table(rows: Rows) -> Table:
         "Stored pairs and unseen queries of the same fit",
         ("noise", "memory", *loads),
         lines,
-        "Squared errors relative to the stored values, noise included, and to the signal.",
+        "Squared errors relative to the stored values, noise included, and to the signal: means over "
+        f"{own[0]['trials']} draws. At n = d with noise least norm has no mean at unseen queries: what stands there is "
+        "that of these draws.",
     )
 
 
 def check_table(rows: Rows) -> Table:
     """Closed forms of the unseen error against every row."""
     lines = []
-    for name, status, found in _checks(part(rows, "fit")):
+    for name, status, found in _checks(chosen(rows, part="fit")):
         lines.append(counted(name, status, found))
     return Table(
         "Closed forms of the error at unseen queries",
         COLUMNS,
         lines,
         f"Least norm where |n - d| ≥ {CLOSE}: closer its error has hardly a variance, and next to it draws with a long "
-        "right tail put a mean further below than Student's t allows. Without noise errors below 0.001 "
-        "are made of rare draws and left out. The formula for ridge is a limit: at d = 32 it is off by some parts in a "
-        "hundred, which many draws see.",
+        "right tail put a mean further below than Student's t allows. Without noise errors below 0.001 are made of "
+        "rare draws and left out. The formula for ridge is a limit: at n = d = 32 it is off by a part or two in a "
+        "hundred, which thousands of draws see and these do not.",
     )
 
 

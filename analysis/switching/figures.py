@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from analysis.drift.found import Rows, own, values
+from analysis.drift.drawing import count
+from analysis.rows import Rows, chosen, values
 from analysis.switching import methods
-from analysis.switching.drawing import count, measured
+from analysis.switching.drawing import FLOOR, measured
 from analysis.switching.measured import CHANNELS, NOISE, READINGS
 from ttr_numerics.measure.fits import power_law
 from ttr_numerics.measure.intervals import Interval
@@ -19,111 +20,91 @@ TITLES = dict(
         strict=True,
     )
 )
-INTERVAL = "95 %, Student's t over sequences."
+INTERVAL = f"95 %, Student's t over sequences; {FLOOR}."
 
 
 def position_figure(rows: Rows) -> Figure:
     """Error against the position in a segment."""
-    found = own(rows, part="switching", kind="position")
-    segment = 256 if own(found, segment=256) else max(values(found, "segment"))
-    found = own(found, segment=segment)
+    found = chosen(rows, part="switching", kind="position")
+    segment = 256 if chosen(found, segment=256) else max(values(found, "segment"))
+    found = chosen(found, segment=segment)
     wanted = [(reading, "later") for reading in values(found, "reading")]
-    if own(found, reading=READINGS[1]):
+    if chosen(found, reading=READINGS[1]):
         wanted.append((READINGS[1], "first"))
-    panels = [
-        Panel(
-            f"{TITLES[reading]}: {'first segment' if which == 'first' else 'later segments'}",
-            "position in the segment, tokens",
-            "squared error (target 1)",
-            tuple(
-                measured(layer, own(found, reading=reading, which=which, layer=layer), "position")
-                for layer in values(found, "layer")
-            ),
-            x_log=True,
-            y_log=True,
-        )
-        for reading, which in wanted
-    ]
     return Figure(
         name="position",
-        panels=tuple(panels),
+        panels=tuple(_over_position(chosen(found, reading=reading, which=which)) for reading, which in wanted),
         finding=_position_finding(rows, segment),
         caption="Squared error of the guess of the next value, before it is seen, against the position in its segment "
         "(means over positions 2^j to 2^(j+1) - 1); keys of unit norm, d = 8, each layer with the parameters and the "
         "output scale that did best, over all positions, on another sequence.",
-        grid=f"three readings of switching; segments of {segment} tokens, {count(found)} sequences of 1024 tokens, "
-        f"{CHANNELS} maps each, noise {NOISE:g}",
+        grid=f"{len(values(found, 'reading'))} readings of switching; segments of {segment} tokens, {count(found)} "
+        f"sequences of {methods.LENGTH} tokens, {CHANNELS} maps each, noise {NOISE:g}",
         interval=INTERVAL,
+        theory="None: no closed form is stated for these errors; published claims about them are in the table.",
     )
+
+
+def _over_position(rows: Rows) -> Panel:
+    segments = "first segment" if rows[0]["which"] == "first" else "later segments"
+    lines = tuple(measured(layer, chosen(rows, layer=layer), "position") for layer in values(rows, "layer"))
+    title, label = f"{TITLES[rows[0]['reading']]}: {segments}", "position in the segment, tokens"
+    return Panel(title, label, "squared error (target 1)", lines, x_log=True, y_log=True)
 
 
 def _position_finding(rows: Rows, segment: int) -> str:
     sentences = []
     for reading in (READINGS[1], READINGS[0]):
-        found = own(rows, part="switching", kind="summary", reading=reading, segment=segment, d=8)
+        found = chosen(rows, part="switching", kind="summary", reading=reading, segment=segment, d=8)
         if found:
-            best = {which: min(found, key=lambda row: row[which]) for which in ("first", "later")}
+            first, later = (min(found, key=lambda row: row[which]) for which in ("first", "later"))
+            local, soft, mesa = (
+                f"{chosen(found, layer=layer)[0]['later']:.3f}"
+                for layer in (methods.LOCAL, methods.SOFTMAX, methods.MESA)
+            )
             sentences.append(
-                f"{TITLES[reading][0].upper()}{TITLES[reading][1:]}: {best['first']['layer']} is best in the first "
-                f"segment ({best['first']['first']:.3f}), {best['later']['layer']} in later ones "
-                f"({best['later']['later']:.3f}), where the local linear fit has {_of(found, methods.LOCAL):.3f}, "
-                f"softmax "
-                f"{_of(found, methods.SOFTMAX):.3f} and Mesa without forgetting {_of(found, methods.MESA):.3f}."
+                f"{TITLES[reading][0].upper()}{TITLES[reading][1:]}: {first['layer']} is best in the first segment "
+                f"({first['first']:.3f}), {later['layer']} in later ones ({later['later']:.3f}), where the local "
+                f"linear fit has {local}, softmax {soft} and Mesa without forgetting {mesa}."
             )
     return " ".join(sentences) or "Errors by position."
 
 
-def _of(found: Rows, layer: str) -> float:
-    return float(next(row["later"] for row in found if row["layer"] == layer))
-
-
 def length_figure(rows: Rows) -> Figure:
     """Error in later segments against their length."""
-    found = own(rows, part="switching", kind="summary", d=8)
-    panels = [
-        Panel(
-            TITLES[reading],
-            "segment length S, tokens",
-            "squared error, later segments",
-            tuple(
-                measured(layer, own(found, reading=reading, layer=layer), "segment", "later")
-                for layer in values(found, "layer")
-            ),
-            x_log=True,
-            y_log=True,
-            x_ticks=values(found, "segment"),
-        )
-        for reading in values(found, "reading")
-    ]
-    shared = [
-        f"{reading}: {best['layer']}"
-        for reading in values(found, "reading")
-        if (best := min(own(found, reading=reading), key=lambda row: row["later"]))
-    ]
+    found = chosen(rows, part="switching", kind="summary", d=8)
+    readings = values(found, "reading")
+    best = [min(chosen(found, reading=reading), key=lambda row: row["later"])["layer"] for reading in readings]
+    shared = "; ".join(f"{reading}: {layer}" for reading, layer in zip(readings, best, strict=True))
     return Figure(
         name="length",
-        panels=tuple(panels),
+        panels=tuple(_over_length(chosen(found, reading=reading)) for reading in readings),
         finding="Who can follow depends on what switches; the least errors of all lengths are those of, switching by "
-        + "; ".join(shared)
-        + ".",
+        f"{shared}.",
         caption="Mean squared error over all positions of the second and later segments, against the length of "
-        "segments "
-        "(regions, shuffled: of the number of tokens from each of 1024/S regions); d = 8.",
-        grid=f"three readings; S {', '.join(map(str, values(found, 'segment')))}; {count(found)} sequences",
+        f"segments (regions, shuffled: of the number of tokens from each of {methods.LENGTH}/S regions); d = 8.",
+        grid=f"{len(readings)} readings; S {', '.join(map(str, values(found, 'segment')))}; {count(found)} sequences",
         interval=INTERVAL,
+        theory="None: no closed form is stated for these errors; published claims about them are in the table.",
     )
+
+
+def _over_length(rows: Rows) -> Panel:
+    lines = tuple(measured(layer, chosen(rows, layer=layer), "segment", "later") for layer in values(rows, "layer"))
+    title, label, ticks = TITLES[rows[0]["reading"]], "segment length S, tokens", values(rows, "segment")
+    return Panel(title, label, "squared error, later segments", lines, x_log=True, y_log=True, x_ticks=ticks)
 
 
 def advantage_figure(rows: Rows) -> Figure:
     """How many times the local linear fit's error the others have, against d."""
-    found = own(rows, part="switching", kind="summary", segment=256)
+    found = chosen(rows, part="switching", kind="summary", segment=256)
     panels = [
         Panel(
             f"{layer} over local linear",
             "dimension d",
             "ratio of squared errors",
             tuple(
-                measured(TITLES[reading], own(found, reading=reading, layer=layer), "d", "over_local", layer)
+                measured(TITLES[reading], chosen(found, reading=reading, layer=layer), "d", "over_local", layer)
                 for reading in values(found, "reading")
             ),
             x_log=True,
@@ -144,10 +125,11 @@ def advantage_figure(rows: Rows) -> Figure:
         "against d; segments of 256 tokens. 1 is no advantage.",
         grid=f"d {', '.join(map(str, sorted(values(found, 'd'))))}; three readings; {count(found)} sequences",
         interval="95 %, Student's t on logarithms, paired by sequence; of the exponents, least squares in logarithms.",
+        theory="None drawn: the published claim is in the table of claims, with its verdict.",
     )
 
 
 def advantage_exponent(rows: Rows, reading: str) -> Interval:
     """p in (softmax's error)/(local linear's) ~ d^p, later segments of 256."""
-    found = own(rows, part="switching", kind="summary", segment=256, reading=reading, layer=methods.SOFTMAX)
+    found = chosen(rows, part="switching", kind="summary", segment=256, reading=reading, layer=methods.SOFTMAX)
     return power_law(*(np.array([row[name] for row in found], dtype=float) for name in ("d", "over_local"))).exponent

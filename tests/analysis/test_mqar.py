@@ -9,6 +9,7 @@ from analysis.mqar import STUDY, lists, memories, passes, render, repetition, se
 from analysis.mqar.checks import broken, convolution_table, table
 from analysis.mqar.scores import first_among
 from analysis.rows import chosen
+from tests.analysis.odd_keys import ODD, written
 from ttr_numerics import border, layers, tasks
 from ttr_numerics.layers import chunked
 from ttr_numerics.measure import ranks
@@ -70,6 +71,16 @@ def test_stored_keys_of_a_user_are_asked_in_place_of_the_shipped(tmp_path):
     assert {row["source"] for row in rows} == {"own"}
     assert max(row["pairs"] for row in rows) == 40
     assert [panel.title for panel in render(rows).figures[-1].panels] == ["own, d = 8"]
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_page_is_made_of_odd_keys_too(name, tmp_path):
+    cells = [cell for cell in STUDY.with_keys(written(tmp_path, name)).cells if cell["part"] == "stored"]
+    rows = [cell | row for cell in cells for row in STUDY.measure(dict(cell), STUDY.generator(cell))]
+    section = render(rows)
+    assert section.figures[-1].panels[0].title.startswith(name)
+    assert any("left out" in limit for limit in section.limits) == (name in ("zero keys", "zero values"))
+    assert not any(isinstance(value, float) and np.isnan(value) for row in rows for value in row.values())
 
 
 def shifted(x):

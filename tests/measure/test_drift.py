@@ -108,10 +108,10 @@ def test_the_coloured_approximation_is_exact_for_one_variance_and_its_limit_is_t
 
 
 @pytest.mark.parametrize("d", [1, 2, 3, 4])
-@pytest.mark.parametrize(
-    ("exponent", "bias"), [(bounds.kernel_smoother_exponent, 3), (bounds.local_linear_exponent, 4)]
-)
-def test_a_rate_is_the_balance_of_bias_and_variance(d, exponent, bias):
+@pytest.mark.parametrize("degree", [0, 1, 2, 3])
+def test_a_rate_is_the_balance_of_bias_and_variance(d, degree):
+    bias = bounds.squared_bias_order(degree)
+
     def best(n: float) -> tuple[float, float]:
         found = optimize.minimize_scalar(
             lambda h: np.exp(bias * h) + np.exp(-d * h) / n, bounds=(-12, 2), method="bounded"
@@ -120,5 +120,5 @@ def test_a_rate_is_the_balance_of_bias_and_variance(d, exponent, bias):
 
     (early, wide), (late, narrow) = best(1e4), best(1e6)
     # The balance is a power law exactly; the bounded search finds log h to 1e-5, and the minimum to its square.
-    assert abs(np.log(early / late) / np.log(100) - exponent(d)) < 1e-6
+    assert abs(np.log(early / late) / np.log(100) - bounds.local_polynomial_exponent(degree, d)) < 1e-6
     assert abs((wide - narrow) / np.log(100) - bounds.best_bandwidth_exponent(d, bias)) < 1e-4

@@ -23,6 +23,15 @@ def test_best_scale_beats_every_other_scale(rng):
         assert np.all(measure.relative_squared_error(other * c * O, V) > best)
 
 
+def test_the_best_scale_of_outputs_that_are_zero_leaves_them(rng):
+    O, V = rng.standard_normal((2, 3, 20, 4))
+    O[1] = 0
+    c = measure.best_scale(O, V)
+    assert c[1] == 1
+    assert np.array_equal(c[[0, 2]], measure.best_scale(O[[0, 2]], V[[0, 2]]))
+    assert measure.relative_squared_error(c[:, None, None] * O, V)[1] == 1
+
+
 def test_exact_recall_sees_one_damaged_value(rng):
     V = rng.standard_normal((10, 4))
     O = V.copy()

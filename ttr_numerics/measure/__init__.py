@@ -5,6 +5,7 @@ runs a layer.
 """
 
 from ttr_numerics.measure import bounds
+from ttr_numerics.measure.capacity import pairs_at_half
 from ttr_numerics.measure.conditioning import condition_number, forward_error, residual_ratio
 from ttr_numerics.measure.covariance import (
     centred,
@@ -48,6 +49,7 @@ __all__ = [
     "mean_interval",
     "mean_key_share",
     "numerical_rank",
+    "pairs_at_half",
     "participation_ratio",
     "power_law",
     "proportion_interval",

@@ -25,12 +25,18 @@ def relative_squared_error(O: Array, V: Array) -> Array:
 def best_scale(O: Array, V: Array) -> Array:
     """c = Σ o_i·v_i / Σ‖o_i‖² (...), the minimiser of Σ‖c o_i - v_i‖²: one number fitted to the n pairs themselves.
 
+    Of outputs whose squares add up to 0 every c is a minimiser: it is 1, which leaves them as they are.
+
     >>> import numpy as np
     >>> float(best_scale(np.array([[4.0, 0.0]]), np.array([[1.0, 1.0]])))
     0.25
+    >>> float(best_scale(np.array([[0.0, 0.0]]), np.array([[1.0, 1.0]])))
+    1.0
     """
     xp = namespace(O, V)
-    return xp.sum(O * V, axis=(-2, -1)) / xp.sum(O**2, axis=(-2, -1))
+    shared, size = xp.sum(O * V, axis=(-2, -1)), xp.sum(O**2, axis=(-2, -1))
+    one = xp.ones_like(size)
+    return xp.where(size == 0, one, shared / xp.where(size == 0, one, size))
 
 
 def exact_recall(O: Array, V: Array, threshold: float) -> Array:

@@ -41,9 +41,8 @@ def _per_token(K: np.ndarray, value: float) -> np.ndarray:
 
 
 def _scaled(O: np.ndarray, V: np.ndarray) -> np.ndarray:
-    """With one output scale a head, as a model would learn it; any for outputs that are all zero."""
-    there = np.any(O, axis=(-2, -1), keepdims=True)
-    return best_scale(np.where(there, O, 1.0), V)[..., None, None] * O
+    """With one output scale a head, as a model would learn it."""
+    return np.asarray(best_scale(O, V)[..., None, None] * O)
 
 
 def _linear(K: np.ndarray, V: np.ndarray, s: Settings) -> np.ndarray:

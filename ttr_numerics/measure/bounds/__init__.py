@@ -47,6 +47,7 @@ from ttr_numerics.measure.bounds.iterative import (
     conjugate_gradient_steps,
 )
 from ttr_numerics.measure.bounds.kaczmarz import kaczmarz_bound
+from ttr_numerics.measure.bounds.local_fits import LocalFitError, local_fit_error
 from ttr_numerics.measure.bounds.precision import (
     asymmetry_horizon,
     overflow_gate,
@@ -66,6 +67,8 @@ from ttr_numerics.measure.bounds.rates import (
     best_bandwidth_exponent,
     kernel_smoother_exponent,
     local_linear_exponent,
+    local_polynomial_exponent,
+    squared_bias_order,
 )
 from ttr_numerics.measure.bounds.reassigned import (
     reassigned_additive_error,
@@ -102,6 +105,7 @@ from ttr_numerics.measure.bounds.transition import (
 from ttr_numerics.measure.bounds.weighted_sum import weighted_sum_errors
 
 __all__ = [
+    "LocalFitError",
     "Write",
     "additive_age_errors",
     "all_recalled_probability",
@@ -151,7 +155,9 @@ __all__ = [
     "linear_attention_fixed_keys",
     "linear_attention_scaled_error",
     "list_recall_probability",
+    "local_fit_error",
     "local_linear_exponent",
+    "local_polynomial_exponent",
     "log_mean_weight",
     "marchenko_pastur_condition",
     "marchenko_pastur_edges",
@@ -184,6 +190,7 @@ __all__ = [
     "softmax_exponent",
     "softmax_load",
     "softmax_recall_bound",
+    "squared_bias_order",
     "stored_state_error",
     "sufficient_gain",
     "top1_accuracy",
