@@ -28,13 +28,31 @@ def progress_named(name: str) -> Progress:
 
 
 def _with_lines(name: str, iterable: Iterable[Any], total: int | None) -> Iterator[Any]:
+    """An iterator's item is done when it comes, that of a collection when the next one is asked for."""
     started = said = time.monotonic()
-    for done, item in enumerate(iterable):
+    for done, item in enumerate(iterable, start=isinstance(iterable, Iterator)):
         now = time.monotonic()
         if now - said >= SECONDS_BETWEEN_LINES:
             said = now
             of_total = f" of {total}" if total is not None else ""
             left = f", about {(now - started) / done * (total - done):.0f} s left" if total and done else ""
-            sys.stderr.write(f"{name}: {done}{of_total} done after {now - started:.0f} s{left}\n")
+            rate = _rate(done, now - started)
+            sys.stderr.write(f"{name}: {done}{of_total} done after {now - started:.0f} s{rate}{left}\n")
             sys.stderr.flush()
         yield item
+
+
+def _rate(done: int, seconds: float) -> str:
+    """How many a second, or how long each where that is more than a second; nothing while nothing is done.
+
+    >>> _rate(30, 4.0), _rate(2, 9.0), _rate(0, 9.0)
+    (', 7.5 a second', ', 4.5 s each', '')
+    """
+    if not done or seconds <= 0:
+        return ""
+    return f", {_short(done / seconds)} a second" if done >= seconds else f", {_short(seconds / done)} s each"
+
+
+def _short(value: float) -> str:
+    """One digit after the point below ten."""
+    return f"{value:.1f}" if value < 10 else f"{value:.0f}"

@@ -5,16 +5,33 @@ Skipped only where there is no Chromium.
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import json
+import re
 from collections.abc import Callable, Iterator
+from itertools import combinations
 from math import log
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from tests.report.browser import Browser, Page, needs_chromium, running
-from ttr_numerics.report import Cloud, Figure, Heatmap, Measured, Panel, Section, Study, Table, Theory, render_html
+from ttr_numerics.report import (
+    Cloud,
+    Figure,
+    Heatmap,
+    Measured,
+    Panel,
+    Section,
+    Study,
+    Table,
+    Theory,
+    figure_svg,
+    page_drawings,
+    render_html,
+)
 from ttr_numerics.report.ink import SHADES
 
 pytestmark = needs_chromium
@@ -34,14 +51,14 @@ def browser() -> Iterator[Browser]:
 
 def two_sections(name: str = "delta rule") -> list[tuple[Section, Study]]:
     load = (0.25, 1.0, 4.0, 16.0)
-    rule = Measured(name, load, (0.1, 0.3, 0.9, 2.0), (0.0, 0.2, 0.8, 1.5), (0.2, 0.4, 1.0, 2.5))
+    rule = Measured(name, load, (0.1, 0.3, 0.9, 2.0), (0.0, 0.2, 0.8, 1.5), (0.2, 0.4, 1.0, 2.5), layer=name)
     law = Theory("law", load, (0.1, 0.3, 0.8, 1.9), of=name)
-    mesa = Measured("mesa", load, (0.01, 0.02, 0.05, 0.4))
+    mesa = Measured("mesa", load, (0.01, 0.02, 0.05, 0.4), layer="mesa")
     narrow = Measured("d = 16", load, (0.5, 0.4, 0.3, 0.2), layer="softmax")
     both = Panel("Both", "load n/d", "error", (rule, mesa, law), x_log=True, y_log=True)
     named = Panel("By width", "load n/d", "error", (narrow, Theory("free", (0.25, 16.0), (0.1, 0.1))), x_ticks=load)
     heat = Heatmap("Heads", "load n/d", "head", (1, 2, 4), ("a", "b"), ((1, 2, 3), (4, 5, 6)), "error")
-    cloud = Panel("Tokens", "x", "y", (Cloud("mesa", range(1, 600), range(1, 600)),))
+    cloud = Panel("Tokens", "x", "y", (Cloud("mesa", range(1, 600), range(1, 600), layer="mesa"),))
     figures = (
         Figure("both", (both, named), "Errors grow.", "Means and intervals.", "n", "One standard error.", "n/d"),
         Figure("cloud", (cloud, heat), "Tokens lie on a line.", "All of them."),
@@ -86,7 +103,7 @@ def live(page: Page) -> None:
     page.ask(
         """(async () => {
           for (const panel of document.querySelectorAll(".panel")) {
-            if (panel.closest(".figure.without")) continue;
+            if (panel.closest(".figure.without, .panel.without")) continue;
             panel.scrollIntoView({ behavior: "instant" });
             for (let n = 0; n < 200 && !panel.classList.contains("is-live"); n += 1)
               await new Promise((done) => setTimeout(done, 20));
@@ -121,6 +138,12 @@ PIXELS = """((canvas, colour) => {
   return data.reduce((n, _, i) => n + (i % 4 === 0 && data[i + 3] > 0
     && colour.every((value, part) => value === data[i + part])), 0);
 })(document.querySelector(".live canvas"), COLOUR)"""
+
+
+IMAGE = "data:image/svg+xml;charset=utf-8,"
+IMAGE_PIXELS = PIXELS.replace(
+    "{ width, height } = canvas", "{ naturalWidth: width, naturalHeight: height } = canvas"
+).replace('document.querySelector(".live canvas")', "document.images[0]")
 
 
 def ink(page: Page, n: int) -> int:
@@ -231,12 +254,16 @@ def test_the_filter_leaves_the_chosen_layer_everywhere_and_is_kept_in_the_addres
     names = "[...document.querySelectorAll('.layers input[type=checkbox]')].map((box) => box.value)"
     assert page.ask(names) == ["delta rule", "mesa", "softmax"]
     choose(page, "mesa")
-    assert page.ask(SHOWN)[:4] == ["mesa", "free", "", "free"]
+    assert page.ask(SHOWN)[:2] == ["mesa", "free"]
     drawn = "#recall--both .panel:first-child svg [data-s]:not(.off)"
     assert set(page.ask(f"[...document.querySelectorAll('{drawn}')].map((part) => part.dataset.s)")) == {"1"}
     without = "[...document.querySelectorAll('.figure.without')].map((figure) => figure.id)"
     assert page.ask(without) == ["recall--widths", "other--widths"]
-    assert "None of the chosen layers" in page.ask("document.querySelector('#recall--widths').innerText")
+    assert "Nothing of what is chosen" in page.ask("document.querySelector('#recall--widths').innerText")
+    assert "1 of the 2 panels, left out here" in page.ask("document.querySelector('#recall--both').innerText")
+    assert page.ask("document.querySelector('.layers summary').innerText") == "Layers shown: mesa (in 4 of 6 figures)"
+    seen = "[...document.querySelectorAll('#recall--both .panel')].map((panel) => panel.offsetWidth > 0)"
+    assert page.ask(seen) == [True, False]
     assert page.ask("location.hash") == "#layers=mesa"
     again = show(html, "#other&layers=softmax,delta%20rule")
     assert again.ask(SHOWN)[0] == "delta rule law"
@@ -244,6 +271,76 @@ def test_the_filter_leaves_the_chosen_layer_everywhere_and_is_kept_in_the_addres
     again.ask("document.querySelector('.layers button').click()")
     assert again.ask(SHOWN)[0] == "delta rule mesa law"
     assert again.ask("location.hash") == "#other"
+
+
+def named_apart() -> list[tuple[Section, Study]]:
+    """Two studies of one layer under two labels, the second beside a line of keys, which are no layer."""
+    ((section, study), (other, theirs)) = two_sections()
+    load = (0.25, 1.0, 4.0, 16.0)
+    lines = (
+        Measured("best step", load, (0.2, 0.3, 0.5, 0.9), layer="delta rule"),
+        Theory("recursion", load, (0.2, 0.3, 0.5, 0.9), of="best step"),
+        Measured("gain 16", load, (0.1, 0.1, 0.2, 0.3), layer="softmax"),
+        Measured("random keys", load, (1.0, 1.0, 1.0, 1.0)),
+        Theory("bound of softmax", load, (2.0, 2.0, 2.0, 2.0), layer="softmax"),
+    )
+    panels = (Panel("Steps", "load n/d", "error", lines), Panel("Keys", "load n/d", "rank", lines[3:4]))
+    figures = (Figure("steps", panels, "Steps help.", "Means."), Figure("keys", panels[1:], "Keys differ.", "Ranks."))
+    return [(section, study), (dataclasses.replace(other, figures=figures), theirs)]
+
+
+def test_one_layer_is_found_in_two_studies_that_call_it_by_two_names(show: Callable[..., Page]) -> None:
+    page = show(render_html(named_apart(), "Title", "Lead."))
+    boxes = (
+        "[...document.querySelectorAll('.layers fieldset')].map((one) => one.innerText.replace(/\\s+/g, ' ').trim())"
+    )
+    page.ask("document.querySelector('.layers').open = true")
+    assert page.ask(boxes) == [
+        "In several studies delta rule 2 studies softmax 2 studies",
+        "In one study mesa 2 figures",
+    ]
+    choose(page, "delta rule")
+    other = "[...document.querySelectorAll('#other .live')].map((live) => live.innerText.includes({}))"
+    assert page.ask(SHOWN)[0] == "delta rule law"
+    legend = "[...document.querySelectorAll('#other--steps .legend li:not([hidden])')].map((one) => one.textContent)"
+    assert page.ask(legend) == ["best step", "recursion", "random keys"]
+    assert page.ask("!document.querySelector('#other--keys.without')")
+    assert page.ask(other.format("'Keys'")) == [False, True, True]
+    choose(page, "softmax")
+    assert page.ask(legend) == ["gain 16", "random keys", "bound of softmax"]
+
+
+def test_a_layer_is_found_by_what_its_lines_are_called(show: Callable[..., Page]) -> None:
+    page = show(render_html(named_apart(), "Title", "Lead."))
+    page.ask("document.querySelector('.layers').open = true")
+    labels = "[...document.querySelectorAll('.layers label')].filter((one) => one.offsetWidth)"
+    left = f"{labels}.map((one) => one.innerText.trim())"
+    seek = (
+        "((search) => {{ search.value = {}; search.dispatchEvent(new Event('input')); }})"
+        "(document.querySelector('.layers input[type=search]'))"
+    )
+    page.ask(seek.format("'Best'"))
+    assert page.ask(left) == ["delta rule 2 studies"]
+    page.ask(seek.format("'nothing'"))
+    assert page.ask(left) == []
+    assert "No layer of this page" in page.ask("document.querySelector('.layers').innerText")
+    page.ask(seek.format("''"))
+    assert len(page.ask(left)) == 3
+
+
+def test_a_page_whose_lines_name_no_layer_is_filtered_by_its_lines(show: Callable[..., Page]) -> None:
+    load = (0.25, 1.0, 4.0)
+    lines = (Measured("mine", load, load), Measured("theirs", load, load), Theory("law", load, load, of="mine"))
+    ((section, study), _) = two_sections()
+    figures = (Figure("lines", (Panel("Lines", "x", "y", lines),), "Lines rise.", "Means."),)
+    html = render_html([(dataclasses.replace(section, figures=figures), study)], "Title", "Lead.")
+    page = show(html, "#lines=theirs")
+    summary = "document.querySelector('.layers summary').innerText"
+    assert page.ask(summary) == "Lines shown: theirs (in 1 of 1 figure)"
+    assert page.ask(SHOWN) == ["theirs"]
+    choose(page, "mine")
+    assert page.ask(SHOWN) == ["mine law"]
+    assert page.ask("location.hash") == "#lines=mine"
 
 
 def test_a_heat_map_reads_its_cells_by_pointer_and_key(show: Callable[..., Page], html: str) -> None:
@@ -283,6 +380,19 @@ def test_no_page_scrolls_sideways(show: Callable[..., Page], width: int) -> None
     assert page.until(f"document.scrollingElement.scrollWidth <= {width}")
 
 
+def test_the_words_of_the_last_tick_are_whole(show: Callable[..., Page]) -> None:
+    line = Measured("m", (1.0, 1000.0), (1.0, 2.0))
+    panel = Panel("Ends at its last tick", "x", "y", (line,), x_log=True, x_range=(1.0, 1000.0))
+    ((section, study), _) = two_sections()
+    figures = (Figure("end", (panel,), "Ends.", "All."),)
+    page = show(render_html([(dataclasses.replace(section, figures=figures), study)], "Title", "Lead."))
+    last_columns = PIXELS.replace("getImageData(0, 0, width, height)", "getImageData(width - 2, 0, 2, height)")
+    seen = last_columns.replace("colour.every((value, part) => value === data[i + part])", "true")
+    assert ends(page, 0)[:2] == [1.0, 1000.0]
+    assert ink(page, 0) > 1000
+    assert page.ask(seen.replace("COLOUR", "null")) == 0
+
+
 def test_hostile_names_are_shown_as_they_are(show: Callable[..., Page]) -> None:
     ((section, study), _) = two_sections(HOSTILE)
     both = section.figures[0]
@@ -315,6 +425,62 @@ def test_without_a_script_and_in_print_the_drawings_are_there(show: Callable[...
     assert page.ask(shown)
 
 
+# Of every table, whether it is printed across, and its name where its box or a cell's words leave A4 within margins.
+PRINTED = """[...document.querySelectorAll('main table')].map((table) => {
+  const across = getComputedStyle(table.closest('.table')).page === 'wide';
+  const room = (across ? 297 - 24 : 210 - 24) / 25.4 * 96;
+  const cells = [...table.querySelectorAll('th, td')].filter((cell) => cell.scrollWidth > cell.clientWidth + 1);
+  const out = table.getBoundingClientRect().width > room + 1 || cells.length > 0;
+  return [across, out ? table.caption.textContent : '']; })"""
+
+
+def cut_in_print(page: Page) -> list[str]:
+    """Names of the tables that a printed page cuts, each laid out as wide as the sheet that it says it needs."""
+    page.call("Emulation.setEmulatedMedia", media="print")
+    page.call("Emulation.setScrollbarsHidden", hidden=True)
+    found = []
+    for across, width in ((False, 210 - 24), (True, 297 - 24)):
+        page.resize(round(width / 25.4 * 96), 900)
+        found += [name for needs, name in page.ask(PRINTED) if needs is across and name]
+    return found
+
+
+def tabled(*columns: int) -> str:
+    """A page of tables of so many columns each, under heads of several words and one name that is long."""
+    tables = tuple(
+        Table(f"Of {n}", tuple(f"bfloat16 products {i}: error" for i in range(n)), ((1.23456e-11,) * n,) * 3)
+        for n in columns
+    )
+    named = Table("Long", ("a", "b"), (("x" * 300, "a `" + "some.module.name." * 12 + "` of it"),))
+    ((section, study), _) = two_sections()
+    return render_html([(dataclasses.replace(section, tables=(*tables, named)), study)], "Title", "Lead.")
+
+
+def test_print_cuts_no_table(show: Callable[..., Page]) -> None:
+    page = show(tabled(3, 8, 12, 15, 30))
+    assert cut_in_print(page) == []
+    assert [across for across, _ in page.ask(PRINTED)] == [False, False, True, True, True, True]
+
+
+def test_a_planted_table_that_print_cuts_is_found(show: Callable[..., Page]) -> None:
+    html = tabled(12)
+    heads = "th.number { white-space: normal; max-width: 9rem; }"
+    assert heads in html
+    page = show(html.replace(heads, ""))
+    assert cut_in_print(page) == ["Of 12"]
+
+
+def test_wide_tables_are_printed_across_and_nothing_else(show: Callable[..., Page]) -> None:
+    page = show(tabled(3, 15))
+    printed = base64.b64decode(page.call("Page.printToPDF", preferCSSPageSize=True)["data"])
+    sizes = [tuple(map(float, box)) for box in re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", printed)]
+    across = [wide > high for wide, high in sizes]
+    assert {round(side) for size in sizes for side in size} == {595, 842}
+    assert across[0] is False
+    assert across[-1] is False
+    assert True in across
+
+
 def test_dark_pages_draw_in_their_own_colours_and_light_ones_in_theirs(show: Callable[..., Page], html: str) -> None:
     page = show(html)
     for scheme in ("light", "dark", "light"):
@@ -323,12 +489,70 @@ def test_dark_pages_draw_in_their_own_colours_and_light_ones_in_theirs(show: Cal
         page.until(f"{PIXELS} > 0".replace("COLOUR", str([int(drawn[i : i + 2], 16) for i in (1, 3, 5)])))
 
 
+def a_file() -> str:
+    ((section, _), _) = two_sections()
+    label = "a layer of a rather long name, at its best step"
+    long = tuple(Measured(f"{label} {i}", (0.25, 1.0), (1e-7, 1.0)) for i in range(3))
+    panels = (*section.figures[0].panels, *section.figures[1].panels, Panel("Long", "x", "y", long, y_log=True))
+    return figure_svg(page_drawings(panels, "name"), "A figure")
+
+
+def test_the_file_of_a_figure_follows_the_scheme_where_it_is_an_image(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("<body><img></body>", encoding="utf-8")
+    page.open((tmp_path / "index.html").as_uri())
+    for scheme in ("light", "dark"):
+        page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        page.ask(f"document.images[0].src = {json.dumps(IMAGE + quote(a_file()))}")
+        page.ask("document.images[0].decode()")
+        assert page.ask("document.images[0].naturalWidth") > 1000
+        for name in ("paper", "hue-0", "ink"):
+            drawn = getattr(SHADES[name], scheme)
+            colour = str([int(drawn[i : i + 2], 16) for i in (1, 3, 5)])
+            assert page.ask(IMAGE_PIXELS.replace("COLOUR", colour)) > 50, (scheme, name)
+    assert page.complaints == []
+
+
+def collisions(page: Page) -> list[str]:
+    """Words of an opened figure's file that leave it or run into another."""
+    words = page.ask(
+        "[...document.querySelectorAll('text')].map((text) => {"
+        " const { left, top, right, bottom } = text.getBoundingClientRect();"
+        " return [left, top, right, bottom, text.textContent]; })"
+    )
+    wide, high = page.ask(
+        "(({ width, height }) => [width.baseVal.value, height.baseVal.value])(document.documentElement)"
+    )
+    assert len(words) > 40
+    found = [word for left, top, right, bottom, word in words if min(left, top, wide - right, high - bottom) < -1]
+    for one, two in combinations(words, 2):
+        across = min(one[2], two[2]) - max(one[0], two[0])
+        down = min(one[3], two[3]) - max(one[1], two[1])
+        found += [f"{one[4]} | {two[4]}"] if across > 1 and down > 4 else []
+    return found
+
+
+def test_no_word_of_a_figures_file_runs_into_another_or_out_of_the_file(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "figure.svg").write_text(a_file(), encoding="utf-8")
+    page.open((tmp_path / "figure.svg").as_uri())
+    assert collisions(page) == []
+    restyle = "document.querySelectorAll('text').forEach((text) => {{ text.style = '{}'; }})"
+    for fonts in ("DejaVu Sans", "Liberation Sans", "sans-serif"):
+        page.ask(restyle.format(f"font-family: {fonts}"))
+        assert collisions(page) == [], fonts
+    page.ask(restyle.format("font-size: 16px"))
+    assert len(collisions(page)) > 10
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 def test_the_page_of_the_stored_reports_works_too(show: Callable[..., Page], width: int) -> None:
     page = show(STORED.read_text(encoding="utf-8"))
     assert page.ask("document.querySelectorAll('.live').length") > 40
     page.resize(width, 800, mobile=width < 500)
     assert page.until(f"document.scrollingElement.scrollWidth <= {width}")
+
+
+def test_print_cuts_no_table_of_the_stored_reports(show: Callable[..., Page]) -> None:
+    assert cut_in_print(show(STORED.read_text(encoding="utf-8"))) == []
 
 
 def test_the_page_of_the_stored_reports_is_under_six_megabytes() -> None:

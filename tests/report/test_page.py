@@ -31,7 +31,7 @@ from ttr_numerics.report import (
 from ttr_numerics.report.notation import cell, number
 from ttr_numerics.report.payload import embedded_json
 
-VOID = {"meta", "input", "br", "link", "img"}
+VOID = {"meta", "input", "br", "wbr", "link", "img"}
 
 
 class Reader(HTMLParser):
@@ -111,6 +111,16 @@ def test_hostile_text_is_text(section: Section, study: Study, panel: Panel, page
     assert not re.search(r"(?<!\\)<script", render_markdown(hostile, study))
 
 
+def test_a_long_name_may_be_broken_between_its_parts_and_a_short_one_or_markup_never(
+    section: Section, study: Study
+) -> None:
+    table = Table("Names", ("name",), (("`signed_smoother_prefixes`",), ("log_decay",), ("<b>long.and_hostile</b>",)))
+    found = render_html([(dataclasses.replace(section, tables=(table,)), study)], "Title", "Lead.")
+    assert "<td><code>signed_<wbr>smoother_<wbr>prefixes</code></td>" in found
+    assert "<td>log_decay</td>" in found
+    assert "<td>&lt;b&gt;long.<wbr>and_<wbr>hostile&lt;/<wbr>b&gt;</td>" in found
+
+
 def test_a_reader_meets_answer_comparison_checks_figures_limits_and_command_in_this_order(
     section: Section, study: Study, page: str
 ) -> None:
@@ -148,8 +158,8 @@ def test_a_layer_of_another_name_is_what_the_page_filters_by(section: Section, s
     )
     figure = Figure("x", panels, "Finding.", "Caption.")
     found = payload(render_html([(dataclasses.replace(section, figures=(figure,)), study)], "t", "l"))
-    assert found[0]["series"][0]["layer"] == found[1]["series"][0]["of"] == "delta rule"
-    assert "of" not in found[1]["series"][1]
+    assert found[0]["series"][0]["layer"] == found[1]["series"][0]["layer"] == "delta rule"
+    assert not {"of", "layer"} & found[1]["series"][1].keys()
 
 
 def test_embedded_json_ends_no_element_and_gives_every_number_back_to_six_digits() -> None:

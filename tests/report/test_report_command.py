@@ -89,6 +89,11 @@ def files(folder: Path) -> set[str]:
     return {str(path) for path in found if "__pycache__" not in path.parts}
 
 
+def nothing_left(folder: Path) -> bool:
+    """No file, and no empty folder either."""
+    return {path.name for path in folder.iterdir()} <= {"mine.py", "rendered.py", "__pycache__"}
+
+
 def refused(said: Any) -> str:
     assert said.out == ""
     assert said.err.count("\n") == 1
@@ -261,7 +266,7 @@ def test_the_summary_as_json(call: Call) -> None:
         (("mine.py:STUDY", "--out", "mine.py/there"), "Cannot write to mine.py/there"),
         (("mine.py:STUDY", "--render-only"), "There are no stored rows"),
         (("mine.py:STUDY", "mine.py:STUDY"), "Expected reports of different names"),
-        (("mine.py:STUDY", "mine.py:KEYS", "--store", "a.jsonl"), "--store: expected one study of yours"),
+        (("mine.py:STUDY", "mine.py:KEYS", "--store", "a.jsonl"), "--store: expected one study"),
         (("mine.py:FAILING", "--store", "report/failing.jsonl"), "--out: expected another folder than"),
         (("mine.py:STUDY", "--cores", "-1"), "--cores: expected at least 0"),
     ],
@@ -274,6 +279,24 @@ def test_bad_input_is_one_sentence_and_status_2(
     assert sentence in refused(said)
     assert not (tmp_path / "calls").exists()
     assert files(tmp_path) == {"mine.py", "rendered.py"} or files(tmp_path) == {"mine.py"}
+    assert nothing_left(tmp_path)
+
+
+def test_a_run_that_makes_no_report_leaves_no_folder_but_one_that_was_there(call: Call, tmp_path: Path) -> None:
+    assert call("mine.py:STUDY", "--render-only", "--out", "a/b/c")[0] == 2
+    assert nothing_left(tmp_path)
+    (tmp_path / "there").mkdir()
+    assert call("rendered.py:FAILING", "--out", "there/below")[0] == 3
+    assert list((tmp_path / "there").iterdir()) == []
+
+
+def test_a_render_that_fails_is_one_sentence_with_its_line(call: Call, tmp_path: Path) -> None:
+    failing = RENDERED.replace("    figure = Figure(", "    1 / 0\n    figure = Figure(")
+    (tmp_path / "rendered.py").write_text(failing, encoding="utf-8")
+    line = failing.splitlines().index("    1 / 0") + 1
+    status, said = call("rendered.py:STUDY")
+    assert status == 2
+    assert f"`render` draws, got ZeroDivisionError: division by zero (rendered.py, line {line})" in refused(said)
 
 
 def test_an_interrupt_is_status_130_and_keeps_the_cells_that_were_measured(call: Call, tmp_path: Path) -> None:
@@ -336,7 +359,7 @@ def test_of_a_users_keys_only_the_analyses_that_ask_them_are_made(
     np.savez(tmp_path / "mine.npz", q=k, k=k, v=k)
     status, said = call("--keys", "mine.npz")
     assert status == 0
-    assert "left out: it asks nothing of stored keys" in said.out
+    assert "left out: it asks nothing of these keys" in said.out
     assert read_study(tmp_path / "report" / "keyed.jsonl").rows[0]["error"] == 1.0
     assert not (tmp_path / "reports").exists()
     status, said = call("fake", "--keys", "mine.npz")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import sys
 import types
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ import pytest
 
 import analysis.__main__ as runner
 from ttr_numerics import progress
-from ttr_numerics.report import Figure, Measured, Panel, Section, read_study
+from ttr_numerics.report import Drawing, Figure, Measured, Panel, Section, page_drawings, read_study
 
 
 def measure(progress: Any) -> list[dict[str, Any]]:
@@ -65,6 +66,40 @@ def test_a_run_stores_rows_and_writes_report_figure_and_page(out: Path, capsys: 
     said = capsys.readouterr().out
     assert str(out / "index.html") in said
     assert str(out / "fake.md") in said
+
+
+def test_every_figure_is_drawn_once_and_stands_on_the_page_and_in_its_file(
+    on_request: types.ModuleType, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[str] = []
+
+    def drawing(panels: Sequence[Panel], name: str) -> tuple[Drawing, ...]:
+        drawn.append(name)
+        return page_drawings(panels, name)
+
+    monkeypatch.setattr("ttr_numerics.report.page.page_drawings", drawing)
+    assert runner.main(["--out", str(out), "fake", "slow"]) == 0
+    assert drawn == ["fake-line", "slow-line"]
+    (found,) = page_drawings(render([{"n": n, "error": n / 7} for n in (1, 2, 3)]).figures[0].panels, "fake-line")
+    assert found.svg in (out / "index.html").read_text(encoding="utf-8")
+    assert found.inside in (out / "figures" / "fake-line.svg").read_text(encoding="utf-8")
+    drawn.clear()
+    assert runner.main(["--out", str(out), "--render-only", "slow"]) == 0
+    assert drawn == ["slow-line", "fake-line"]  # the other, of which no file is written, for the page alone
+
+
+@pytest.mark.usefixtures("fake")
+def test_lines_are_filtered_by_the_layers_that_the_analyses_name(
+    out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    layers = '"layer":"mesa'
+    runner.main(["--out", str(out)])
+    assert layers not in (out / "index.html").read_text(encoding="utf-8")
+    monkeypatch.setattr(runner, "layer_names", lambda: {"m": "mesa"})
+    runner.main(["--out", str(out), "--render-only"])
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert layers in page
+    assert '"label":"m"' in page
 
 
 def test_rendering_stored_rows_again_measures_nothing_and_makes_the_same_bytes(
@@ -190,3 +225,23 @@ def test_progress_passes_everything_on_and_says_a_line_now_and_then(
     said = capsys.readouterr()
     assert said.out == ""
     assert "fake: 2 of 3 done" in said.err
+
+
+@pytest.mark.parametrize(("seconds", "rate"), [(2.0, "2.0 s each"), (0.25, "4.0 a second"), (40.0, "40 s each")])
+def test_a_line_of_progress_says_the_rate_and_the_time_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], seconds: float, rate: str
+) -> None:
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr(progress.time, "monotonic", itertools.count(0.0, seconds).__next__)
+    assert len(list(progress.progress_named("fake")(iter(range(4)), total=4))) == 4
+    lines = capsys.readouterr().err.splitlines()
+    # The clock is read once at the start and once an item, and an item of an iterator is done when it comes.
+    assert lines[1] == f"fake: 2 of 4 done after {2 * seconds:.0f} s, {rate}, about {2 * seconds:.0f} s left"
+
+
+def test_a_line_of_progress_says_no_rate_before_anything_is_done(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+    assert list(progress.progress_named("fake")([1])) == [1]
+    assert capsys.readouterr().err == "fake: 0 of 1 done after 0 s\n"

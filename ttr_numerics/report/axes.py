@@ -1,8 +1,9 @@
 """One panel or heat map onto one pair of matplotlib axes.
 
-What an axis cannot show (not finite, or not positive on a logarithmic axis) is left out of the drawing and
-counted in its corner; it stays in the data beside the figure. A bar that would reach zero or below on a
-logarithmic axis ends at half the smallest positive value of its panel; an end that is not finite is not drawn.
+What an axis cannot show (not finite, not positive on a logarithmic axis, or at the very ends of the floating-point
+range, where its margins overflow) is left out of the drawing and counted in its corner; it stays in the data beside the
+figure. A bar that would reach zero or below on a logarithmic axis ends at half the smallest positive value of its
+panel; an end that cannot be shown is not drawn.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ __all__ = ["draw_heatmap", "draw_panel", "lowest_end"]
 _FEW_POINTS = 20  # small markers would be lost among the lines
 _MANY_POINTS = 400
 _MANY_TICKS = 9
+_FARTHEST = 1e300
+_ONE_PLACE = 1 + 1e-6  # ticks are written to six digits
 
 
 def draw_panel(axes: Any, panel: Panel, pens: Mapping[str, Pen]) -> list[list[Any]]:
@@ -40,6 +43,7 @@ def draw_panel(axes: Any, panel: Panel, pens: Mapping[str, Pen]) -> list[list[An
     axes.set(**{f"{name}lim": ends for name, ends in (("x", panel.x_range), ("y", panel.y_range)) if ends})
     for axis, log in ((axes.xaxis, panel.x_log), (axes.yaxis, panel.y_log)):
         if log:
+            _widen(axis)
             _label_powers(axis)
     if panel.x_ticks is not None:
         axes.xaxis.set_minor_locator(NullLocator())
@@ -70,6 +74,13 @@ def draw_heatmap(axes: Any, heatmap: Heatmap) -> None:
     bar.outline.set_visible(False)
     if heatmap.value_log:
         _label_powers(bar.ax.yaxis)
+
+
+def _widen(axis: Any) -> None:
+    """A decade about points that share one place up to rounding, whose logarithms may not differ at all."""
+    low, high = axis.get_view_interval()
+    if high / low < _ONE_PLACE:
+        axis.set_view_interval(low / math.sqrt(10), high * math.sqrt(10), ignore=True)
 
 
 def _label_powers(axis: Any) -> None:
@@ -112,7 +123,7 @@ def _draw_series(axes: Any, series: Series, points: Sequence[tuple[float, ...]],
 def _points(series: Series, floor: float) -> list[tuple[float, ...]]:
     """(x, y, low, high) of every point, an end that is not finite moved to its y."""
     ends = [
-        [max(end, floor) if math.isfinite(end) else y for y, end in zip(series.y, given, strict=True)]
+        [max(end, floor) if abs(end) <= _FARTHEST else y for y, end in zip(series.y, given, strict=True)]
         for given in (series.low or series.y, series.high or series.y)
     ]
     return list(zip(series.x, series.y, *ends, strict=True))
@@ -127,4 +138,4 @@ def lowest_end(panel: Panel) -> float:
 
 
 def _shown(value: float, log: bool) -> bool:
-    return math.isfinite(value) and (value > 0 or not log)
+    return abs(value) <= _FARTHEST and (value >= 1 / _FARTHEST or not log)

@@ -1,15 +1,14 @@
-"""A drawing of matplotlib's as one small `<svg>` element: the same strokes, marks and words in a fifth of the bytes.
+"""A drawing of matplotlib's as the inside of one small `<svg>` element: the same picture in a fifth of the bytes.
 
-Groups, ids and clip paths that do nothing are dropped, equal neighbours are drawn in one path, coordinates are
-rounded to a tenth of a unit (a sixth of a pixel on the page), and points marked alike are the corners of one line with
-markers. Colours become classes, so that one drawing serves light and dark. What was drawn for series `i` stays
-together under `data-s="i"`.
+All strokes, marks and words are there. Groups, ids and clip paths that do nothing are dropped, equal neighbours are
+drawn in one path, coordinates are rounded to a tenth of a unit (a sixth of a pixel on the page), and points marked
+alike are the corners of one line with markers. Colours become classes, so that one drawing serves light and dark. What
+was drawn for series `i` stays together under `data-s="i"`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from html import escape
 from itertools import groupby
 
 from ttr_numerics.report.drawn import Atom, Look, drawn, moved
@@ -20,16 +19,14 @@ __all__ = ["compact"]
 _Marker = tuple[Outline, str]  # a shape and its attributes
 
 
-def compact(svg: str, label: str, name: str) -> str:
-    """The `<svg>` element of matplotlib's file, spoken as `label`; `name` makes its few ids unique on a page."""
+def compact(svg: str, name: str) -> str:
+    """What the `<svg>` element of matplotlib's file holds; `name` makes its few ids unique on a page."""
     found, writer = drawn(svg), _Writer(name)
     body = writer.body(found.atoms)
     cut = found.clip is not None and any(atom.look.clipped for atom in found.atoms)
     clip = f'<clipPath id="{name}-c"><rect {_box(found.clip or ())}/></clipPath>' if cut else ""
     inner = clip + writer.definitions()
-    defs = f"<defs>{inner}</defs>" if inner else ""
-    view = " ".join(number(end) for end in found.view)
-    return f'<svg class="plot" role="img" aria-label="{escape(label)}" viewBox="{view}">{defs}{body}</svg>'
+    return (f"<defs>{inner}</defs>" if inner else "") + body
 
 
 class _Writer:

@@ -48,10 +48,9 @@ class Atom:
 
 @dataclass(frozen=True)
 class Drawn:
-    """The pieces of a file, its view box, and the rectangle of its axes where they may cut something off."""
+    """The pieces of a file, and the rectangle of its axes where they may cut something off."""
 
     atoms: tuple[Atom, ...]
-    view: tuple[float, ...]
     clip: tuple[float, ...] | None
 
 
@@ -64,7 +63,7 @@ def drawn(svg: str) -> Drawn:
             element.set("href", element.attrib.pop(_HREF))
     reader = _Reader({element.get("id", ""): element for element in root.iter()})
     atoms = tuple(reader.atoms(root, "", ""))
-    return Drawn(atoms, tuple(float(end) for end in root.get("viewBox", "").split()), reader.clip)
+    return Drawn(atoms, reader.clip)
 
 
 def moved(shape: Outline, by: Point) -> Outline:

@@ -20,7 +20,8 @@ Numbers = Sequence[float]
 class Series:
     """Points (x, y) of equal number, and optionally the interval [low, high] about each y.
 
-    `layer` is what a page filters by: the layer or method whose points these are, where the label is not its name.
+    `layer` is what a page filters by: the layer or method whose points these are. Lines without one are not filtered,
+    unless no line of the page has one: then the page filters by label.
     """
 
     label: str

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 
 from ttr_numerics.report.rows import Value
 
-__all__ = ["cell", "count", "number", "power", "tick"]
+__all__ = ["cell", "count", "number", "power", "syllables", "tick"]
 
 DIGITS = 3
+_LONG_WORD = 16
+_SYLLABLE = re.compile(r"(?<=[_./])(?=[^\W\d_])")
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -80,3 +83,12 @@ def cell(value: Value) -> str:
             return number(value)
         case _:
             return value
+
+
+def syllables(word: str) -> list[str]:
+    """The parts between which a line may break a long name, and only a long one: after an underscore, point or stroke.
+
+    >>> syllables("signed_smoother_prefixes"), syllables("log_decay")
+    (['signed_', 'smoother_', 'prefixes'], ['log_decay'])
+    """
+    return _SYLLABLE.split(word) if len(word) >= _LONG_WORD else [word]

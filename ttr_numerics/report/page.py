@@ -17,12 +17,13 @@ from markupsafe import Markup, escape
 
 from ttr_numerics.report.drawing import Drawing, page_drawings
 from ttr_numerics.report.ink import FONTS, SHADES
-from ttr_numerics.report.notation import cell
+from ttr_numerics.report.notation import cell, syllables
+from ttr_numerics.report.paper import sheet_of
 from ttr_numerics.report.payload import embedded_json, figure_payload
 from ttr_numerics.report.rows import Study
-from ttr_numerics.report.section import Figure, Section, Table, is_number, numeric_columns
+from ttr_numerics.report.section import Figure, Section, Table, figure_file, is_number, numeric_columns
 
-__all__ = ["render_html"]
+__all__ = ["drawings_of", "render_html"]
 
 _SCRIPTS = (
     "data.js",
@@ -37,13 +38,25 @@ _SCRIPTS = (
     "page.js",
     "comfort.js",
 )
+_WORD = re.compile(r"\S+")
 _CODE = re.compile(r"`([^`\n]+)`")
 
 
-def render_html(sections: Sequence[tuple[Section, Study]], title: str, lead: str, tables: Sequence[Table] = ()) -> str:
-    """The page: `title`, `lead`, contents, each section with its study's seed, versions and command, then `tables`."""
+def render_html(
+    sections: Sequence[tuple[Section, Study]],
+    title: str,
+    lead: str,
+    tables: Sequence[Table] = (),
+    *,
+    drawings: Mapping[str, Sequence[Drawing]] | None = None,
+) -> str:
+    """The page: `title`, `lead`, contents, each section with its study's seed, versions and command, then `tables`.
+
+    `drawings` are those of figures that were drawn already, by the name of the figure's file.
+    """
     template = _environment().get_template("page.html.j2")
-    shown = {"sections": sections, "title": title, "lead": lead, "tables": tables}
+    drawn = drawings or {}
+    shown = {"sections": sections, "title": title, "lead": lead, "tables": tables, "drawn": drawn}
     page = template.render(**shown, shades=SHADES, fonts=Markup(FONTS), scripts=_SCRIPTS)
     return "\n".join(line.rstrip() for line in page.splitlines() if line.strip()) + "\n"
 
@@ -59,16 +72,19 @@ def _environment() -> Environment:
     )
     environment.filters |= {"prose": _prose, "cell": cell, "sort_key": repr, "pairs": _pairs, "anchor": _anchor}
     environment.globals |= {
-        "drawings_of": _drawings,
+        "drawings_of": drawings_of,
+        "figure_file": figure_file,
         "payload_of": _payload,
         "vendored": _vendored,
         "is_number": is_number,
         "numeric_columns": numeric_columns,
+        "sheet_of": sheet_of,
     }
     return environment
 
 
-def _drawings(section: Section, figure: Figure) -> tuple[Drawing, ...]:
+def drawings_of(section: Section, figure: Figure) -> tuple[Drawing, ...]:
+    """A drawing for each panel of the figure, for the page and for the figure's file."""
     return page_drawings(figure.panels, f"{section.name}-{figure.name}")
 
 
@@ -85,7 +101,8 @@ def _anchor(title: str) -> str:
 
 
 def _prose(text: str) -> Markup:
-    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))
+    words = _WORD.sub(lambda word: "<wbr>".join(syllables(word[0])), str(escape(text)))
+    return Markup(_CODE.sub(r"<code>\1</code>", words))
 
 
 def _pairs(values: Mapping[str, str]) -> str:

@@ -60,9 +60,9 @@ def _short(value: float) -> str:
 
 
 def _layers(panels: Sequence[Panel | Heatmap], own: Panel | Heatmap) -> dict[str, str]:
-    """The layer of each label that was measured, as this panel has it before the others."""
+    """The layer of each label that was measured, as this panel has it before the others; empty where it has none."""
     series = [one for panel in (own, *panels) if isinstance(panel, Panel) for one in panel.series]
-    return {one.label: one.layer or one.label for one in reversed(series) if not isinstance(one, Theory)}
+    return {one.label: one.layer for one in reversed(series) if not isinstance(one, Theory)}
 
 
 def _panel(
@@ -90,9 +90,12 @@ def _panel(
 
 def _series(series: Series, pen: Pen, layers: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {"kind": type(series).__name__.lower(), "label": series.label}
+    layer = series.layer
     if isinstance(series, Theory):
-        found |= {"dash": pen.dashes} | ({"of": layers[series.of]} if series.of is not None else {})
+        found |= {"dash": pen.dashes} | ({"of": series.of} if series.of is not None else {})
+        layer = layer or layers.get(series.of or "", "")
     else:
-        found |= {"mark": pen.marker} | ({"layer": series.layer} if series.layer else {})
+        found |= {"mark": pen.marker}
+    found |= {"layer": layer} if layer else {}
     found |= {"ink": _NAMES[pen.colour], "x": series.x, "y": series.y}
     return found | ({"low": series.low, "high": series.high} if series.low is not None else {})

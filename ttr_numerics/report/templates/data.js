@@ -23,13 +23,12 @@ const place = (value) =>
   typeof value !== "number" || Math.abs(value) >= 1e6 || (value !== 0 && Math.abs(value) < 1e-3) ? number(value)
     : String(Number.isInteger(value) ? value : Number(value.toPrecision(3))).replace("-", "−");
 
-// The panels of a figure; a series that shares another's x is given it, and each says the layer it is filtered by.
+// The panels of a figure; a series that shares another's x is given it.
 const readPanels = (figure) => {
   const { panels } = JSON.parse(figure.querySelector("script[type='application/json']").textContent);
   for (const panel of panels) {
     for (const series of panel.series ?? []) {
       if (Number.isInteger(series.x)) series.x = panel.series[series.x].x;
-      series.key = series.kind === "theory" ? series.of ?? null : series.layer ?? series.label;
       series.shown = true;
     }
   }

@@ -26,7 +26,7 @@ const options = (panel, view, unit, size, draw) => {
   const scale = (name, log) => ({ time: false, distr: log ? 3 : 1, range: () => view[name] });
   return {
     ...size,
-    padding: [4 * unit(), 6 * unit(), 0, 0],
+    padding: [4 * unit(), (plot) => Math.max(6 * unit(), 2 * unit() + beyond(panel, view, plot.width, font(8.5))), 0, 0],
     legend: { show: false },
     scales: { x: scale("x", panel.xLog), y: scale("y", panel.yLog) },
     series: [{}, { scale: "y", points: { show: false }, paths: () => null }],
@@ -47,6 +47,15 @@ const widest = (values, font) => {
   const ink = document.createElement("canvas").getContext("2d");
   ink.font = font;
   return Math.max(0, ...values.map((value) => ink.measureText(value).width));
+};
+
+// How far the words of the last place reach beyond the end of the axis across, which takes most of the width.
+const beyond = (panel, view, width, font) => {
+  const [low, high] = view.x;
+  const values = majors(low, high, panel.xLog, panel.ticks, 6);
+  const share = (value) => (panel.xLog ? Math.log(value / low) / Math.log(high / low) : (value - low) / (high - low));
+  const said = words(values, panel.xLog, panel.ticks);
+  return Math.max(0, ...values.map((value, i) => widest([said[i]], font) / 2 - (1 - share(value)) * 0.8 * width));
 };
 
 const drawMinorTicks = (plot, panel, view, scale) => {

@@ -26,9 +26,10 @@ const FRONT = { cloud: 1, curve: 2, measured: 3, theory: 4 };
 
 // The points that can be shown on these axes, an end of a bar that cannot moved to where the figure's file ends it.
 const drawable = (panel, series) => {
-  const fits = (value, log) => value !== null && Number.isFinite(value) && (value > 0 || !log);
+  const farthest = 1e300;
+  const fits = (value, log) => value !== null && Math.abs(value) <= farthest && (value >= 1 / farthest || !log);
   const end = (value, y) =>
-    value === null || !Number.isFinite(value) ? y : panel.yLog ? Math.max(value, panel.floor) : value;
+    value === null || !(Math.abs(value) <= farthest) ? y : panel.yLog ? Math.max(value, panel.floor) : value;
   return series.x
     .map((x, i) => {
       const y = series.y[i];
