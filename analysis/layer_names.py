@@ -60,6 +60,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     "gated delta rule": (
         "gated delta rule",
         "gated delta rule, β = 1",
+        "gated delta rule, β = 1, γ = 1 - 2⁻⁸",
         "gated delta rule, metric Σ^-1/2",
         "gated delta rule in Taylor space",
         "gated delta rule in exp. space",
@@ -119,6 +120,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
         "softmax",
         "softmax attention",
         "softmax attention, β = d/2",
+        "softmax attention, β = √d",
         "softmax, gain 1",
         "softmax, gain 16",
         "softmax, logits √d cos",
@@ -130,7 +132,12 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     "softmax attention with a sink": ("softmax with a sink",),
     "sliding-window attention": ("sliding window",),
     "forgetting attention": ("forgetting attention",),
-    "kernel ridge attention": ("kernel ridge in a window",),
+    "kernel ridge attention": (
+        "kernel ridge in a window",
+        "kernel ridge, Gaussian, h = 1",
+        "kernel ridge, Gaussian, h = 4",
+        "kernel ridge, Gaussian, h = 16",
+    ),
     "local linear attention": ("local linear", "local linear in a window"),
     "local polynomial attention": ("local quadratic",),
 }

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 
 from analysis.capacity.exponential import exponents
+from analysis.capacity.kernel_table import over_typical, quadratic_predicted
+from analysis.capacity.kernels import GAINS
 from analysis.capacity.notions import (
     ALL,
     ARGMAX,
@@ -13,9 +15,12 @@ from analysis.capacity.notions import (
     EVERY,
     EXACT,
     GAIN,
+    KERNELS,
     LEAST,
     LINEAR,
+    LIST,
     MATRIX,
+    QUADRATIC,
     SIGNS,
     SOFTMAX,
     THEOREM,
@@ -51,12 +56,12 @@ def statement_words(found: list[tuple[Any, ...]]) -> str:
 def statements(rows: Rows) -> list[tuple[Any, ...]]:
     """Each statement: what, its status, of how many it was asked, how many break it, the largest deviation."""
     found = [_softmax_bound(rows), _up_to_width(rows), _beyond_width(rows), _theorem(rows), _single(rows)]
-    found += [_independence(rows), _all_pairs(rows), _signs(rows)]
+    found += [_independence(rows), _all_pairs(rows), _signs(rows), *_quadratic(rows), _typical(rows)]
     return [line for line in found if line[2]]
 
 
 def _softmax_bound(rows: Rows) -> tuple[Any, ...]:
-    own = [row for part in (SOFTMAX, GAIN, THEOREM) for row in chosen(rows, part=part, notion=CLOSE)]
+    own = [row for part in (SOFTMAX, GAIN, THEOREM, KERNELS) for row in chosen(rows, part=part, notion=CLOSE)]
     asked = sum(row["items"] * row["trials"] for row in own)
     tightest = max((row["bound_tightest"] for row in own), default=0.0)
     broken = sum(row["bound_broken"] for row in own)
@@ -111,6 +116,29 @@ def _signs(rows: Rows) -> tuple[Any, ...]:
     own = chosen(rows, part=DENSE, notion=SIGNS)
     misses = [_beyond(row, bounds.signs_recalled(row["n"], row["d"], row["degree"])) for row in own]
     return ("patterns without a wrong sign: Gaussian noise", "approximation", *_missed(misses))
+
+
+def _quadratic(rows: Rows) -> list[tuple[Any, ...]]:
+    own = {notion: chosen(rows, part=KERNELS, layer=QUADRATIC, notion=notion) for notion in (ARGMAX, LIST)}
+    return [
+        (
+            f"degree 2, {notion}: independence approximation",
+            "approximation",
+            *_missed([_beyond(row, quadratic_predicted(row["n"], row["d"], notion)) for row in found]),
+        )
+        for notion, found in own.items()
+    ]
+
+
+def _typical(rows: Rows) -> tuple[Any, ...]:
+    over = [np.log2(ratio) for layer in GAINS for ratio in over_typical(rows, layer)]
+    return (
+        "softmax, median error: typical weights, to a factor 2",
+        "approximation",
+        len(over),
+        sum(bool(abs(x) > 1) for x in over),
+        None,
+    )
 
 
 def _missed(misses: list[float]) -> tuple[int, int, float]:

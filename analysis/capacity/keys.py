@@ -4,13 +4,28 @@ from typing import Any
 
 import numpy as np
 
-from analysis.capacity.notions import ARGMAX, EXACT, KEYS, LEAST, LINEAR, LIST, SMOOTHER
+from analysis.capacity.notions import (
+    ARGMAX,
+    DELTA,
+    EXACT,
+    GATED,
+    GATED_DELTA,
+    KEYS,
+    LEAST,
+    LINEAR,
+    LIST,
+    MESA,
+    SMOOTHER,
+)
 from analysis.capacity.stored import OWN
 from analysis.capacity.transitions import Rows, chosen
-from analysis.sources import quantised
+from analysis.rows import values
+from analysis.sources import quantised, stored_names
 from ttr_numerics.report import Figure, Measured, Panel, Table
 
 __all__ = ["end_table", "keys_figures"]
+
+SHOWN = (LINEAR, GATED, DELTA, GATED_DELTA, MESA, LEAST, SMOOTHER)
 
 
 def keys_figures(rows: Rows) -> tuple[Figure, ...]:
@@ -22,7 +37,7 @@ def keys_figures(rows: Rows) -> tuple[Figure, ...]:
     panels = tuple(
         _panel(f"{source}, {kind}", chosen(found, values=kind, notion=ARGMAX))
         for source, found in _by_source(own).items()
-        for kind in dict.fromkeys(row["values"] for row in found)
+        for kind in values(found, "values")
     )
     figure = Figure(
         name="keys",
@@ -45,19 +60,19 @@ def end_table(rows: Rows) -> tuple[Table, ...]:
         last = [row for row in found if row["n"] == found[-1]["n"] and row["values"] == OWN]
         n, d = last[0]["n"], last[0]["d"]
         for notion, capacity in ((EXACT, float(d)), (ARGMAX, d * d / (2 * np.log(max(n, 2)))), (LIST, float(d * d))):
-            at_end = [chosen(last, notion=notion, layer=layer)[0]["value"] for layer in (LINEAR, LEAST, SMOOTHER)]
+            share = {row["layer"]: row["value"] for row in chosen(last, notion=notion)}
+            at_end = [share.get(layer) for layer in SHOWN]
             cells.append((source, notion, n, capacity, bool(n >= capacity), *at_end))
-    columns = ("keys", "notion", "pairs at the end", "capacity scale", "reached", LINEAR, LEAST, SMOOTHER)
+    columns = ("keys", "notion", "pairs at the end", "capacity scale", "reached", *SHOWN)
     note = (
-        "Capacity scale: d, d²/(2 ln n) and d². The last three columns are the shares recalled of all tokens, with the "
+        "Capacity scale: d, d²/(2 ln n) and d². The last columns are the shares recalled of all tokens, with the "
         f"values that belong to the keys, mean over heads.{quantised(own)}"
     )
     return (Table("Where the stored keys end", columns, cells, note),) if cells else ()
 
 
 def _by_source(rows: Rows) -> dict[str, list[dict[str, Any]]]:
-    names = list(dict.fromkeys(row["source"] for row in rows))
-    return {name: chosen(rows, source=name) for name in names}
+    return {name: chosen(rows, source=name) for name in stored_names(rows)}
 
 
 def _finding(rows: Rows) -> str:
@@ -74,7 +89,7 @@ def _finding(rows: Rows) -> str:
 
 def _panel(title: str, rows: Rows) -> Panel:
     lines = []
-    for layer in dict.fromkeys(row["layer"] for row in rows):
+    for layer in values(rows, "layer"):
         own = chosen(rows, layer=layer)
         y, low, high = ([row[name] for row in own] for name in ("value", "low", "high"))
         lines.append(Measured(layer, [row["n"] for row in own], y, low, high, layer=layer))

@@ -13,12 +13,14 @@ from analysis.capacity.notions import (
     EVERY,
     EXACT,
     GATED,
+    GATED_DELTA,
     LEAST,
     LINEAR,
     LIST,
     LIST_SHARE,
     LOG_DECAY,
     MATRIX,
+    MESA,
 )
 from analysis.capacity.transitions import Rows, chosen, halves, number, values, with_interval
 from ttr_numerics.measure import bounds, power_law
@@ -31,7 +33,7 @@ FORGETTING: dict[str, Callable[[int], tuple[float, float]]] = {
     DELTA: lambda d: (1 / d, 1 / d),
     GATED: lambda d: (-LOG_DECAY, 1 / (-math.expm1(2 * LOG_DECAY) * d * d)),
 }
-RANKED = (LINEAR, LEAST, BEST_DELTA, DELTA, GATED)
+RANKED = (LINEAR, LEAST, MESA, BEST_DELTA, DELTA, GATED, GATED_DELTA)
 
 
 def laws_figure(rows: Rows) -> Figure:

@@ -1,4 +1,7 @@
-"""Cells of one memory, n random pairs and d channels: three notions of recall of the items that are ranked."""
+"""Cells of one memory, n random pairs and d channels: three notions of recall of the items that are ranked.
+
+Pairs are drawn by NumPy; memories, outputs and ranks are computed in the library of the cell.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +11,9 @@ import numpy as np
 from analysis.capacity.memories import MEMORIES
 from analysis.capacity.notions import ALL, ARGMAX, EXACT, LIST, THRESHOLD, list_length
 from ttr_numerics import tasks
+from ttr_numerics.arrays import Array, namespace, to_numpy, zeros
 from ttr_numerics.measure import proportion_interval
+from ttr_numerics.study import placed
 
 __all__ = ["all_rows", "draws_of", "matrix_rows", "ranks_among"]
 
@@ -41,11 +46,11 @@ def matrix_rows(cell: Mapping[str, Any], rng: np.random.Generator) -> list[dict[
     shares, compared, changed = [], 0, 0
     for draw in range(draws_of(n, d)):
         K, V = (_unit_rows(rng, n, d, np.float64 if double else np.float32) for _ in range(2))
-        asked = rng.choice(n, items, replace=False)
+        K, V, asked = placed(cell, K, V, rng.choice(n, items, replace=False))
         right = _recalled(layer, K, V, asked)
         shares.append({notion: float(np.mean(yes)) for notion, yes in right.items()})
         if double and draw < COMPARED:
-            single = _recalled(layer, K.astype(np.float32), V.astype(np.float32), asked)
+            single = _recalled(layer, _single(K), _single(V), asked)
             compared += sum(len(yes) for yes in single.values())
             changed += sum(int(np.count_nonzero(right[notion] != yes)) for notion, yes in single.items())
     found = {notion: np.array([share[notion] for share in shares]) for notion in shares[0]}
@@ -63,38 +68,46 @@ def all_rows(cell: Mapping[str, Any], rng: np.random.Generator) -> list[dict[str
     misses = []
     for _ in range(draws):
         K, V = _unit_rows(rng, n, d, np.float32), _unit_rows(rng, n, d, np.float32)
-        S = MEMORIES[cell["layer"]](K, V)
-        misses.append(int(np.count_nonzero(ranks_among(K @ S, np.arange(n), V))))
+        K, V, every = placed(cell, K, V, np.arange(n))
+        O = K @ MEMORIES[cell["layer"]](K, V)
+        misses.append(int(np.count_nonzero(to_numpy(ranks_among(O, every, V)))))
     shares = np.array([float(m == 0) for m in misses])
     row = {"notion": ALL, "items": n, "misses": float(np.mean(misses))}
     return [row | proportion_interval(shares, 1)._asdict()]
 
 
-def ranks_among(O: np.ndarray, items: np.ndarray, V: np.ndarray) -> np.ndarray:
+def ranks_among(O: Array, items: Array, V: Array) -> Array:
     """#{j ≠ i : o_i·v_j ≥ o_i·v_i} (m,) for outputs O (m, d_v) of `items` (m,) among all values V (n, d_v).
 
     As `measure.ranks`, for some of the pairs: ties count against recall, what is not finite ranks last.
     """
-    place, found = np.arange(len(items)), np.zeros(len(items), dtype=np.int64)
-    own = np.empty(len(items), dtype=V.dtype)
-    blocks = [(first, O @ V[first : first + BLOCK].T) for first in range(0, len(V), BLOCK)]
-    for first, scores in blocks:  # the own score from the same product: rounding cannot put it behind itself
+    xp, n, own = namespace(O, V), V.shape[0], zeros(V, (O.shape[0],))
+    firsts = range(0, n, BLOCK)
+    blocks = [O @ xp.matrix_transpose(V[first : min(first + BLOCK, n), :]) for first in firsts]
+    for first, scores in zip(firsts, blocks, strict=True):
+        # The own score from the same product: rounding cannot put it behind itself.
         here = (items >= first) & (items < first + BLOCK)
-        own[here] = scores[place[here], items[here] - first]
-    for _, scores in blocks:
-        found += np.count_nonzero(~(scores < own[:, None]), axis=-1)
-    return found - 1
+        place = xp.where(here, items - first, xp.zeros_like(items))
+        own = xp.where(here, xp.take_along_axis(scores, place[:, None], axis=-1)[:, 0], own)
+    return sum(xp.count_nonzero(~(scores < own[:, None]), axis=-1) for scores in blocks) - 1
 
 
-def _recalled(layer: str, K: np.ndarray, V: np.ndarray, items: np.ndarray) -> dict[str, np.ndarray]:
+def _recalled(layer: str, K: Array, V: Array, items: Array) -> dict[str, np.ndarray]:
     """Whether each of the items is recalled, by notion; the value itself in float64 alone."""
-    O = K[items] @ MEMORIES[layer](K, V)
-    rank = ranks_among(O, items, V)
-    right = {ARGMAX: rank < 1, LIST: rank < list_length(len(K))}
-    if K.dtype == np.float64 and len(K) <= LAST_EXACT * K.shape[-1]:
-        off = np.linalg.norm(O - V[items], axis=-1)
-        right[EXACT] = off <= THRESHOLD * np.linalg.norm(V[items], axis=-1)
+    xp, (n, d) = namespace(K), K.shape
+    O, values = xp.take(K, items, axis=0) @ MEMORIES[layer](K, V), xp.take(V, items, axis=0)
+    rank = to_numpy(ranks_among(O, items, V))
+    right = {ARGMAX: rank < 1, LIST: rank < list_length(n)}
+    if K.dtype == xp.float64 and n <= LAST_EXACT * d:
+        off, size = xp.linalg.vector_norm(O - values, axis=-1), xp.linalg.vector_norm(values, axis=-1)
+        right[EXACT] = to_numpy(off <= THRESHOLD * size)
     return right
+
+
+def _single(x: Array) -> Array:
+    """x in float32."""
+    xp = namespace(x)
+    return xp.astype(x, xp.float32)
 
 
 def _unit_rows(rng: np.random.Generator, n: int, d: int, dtype: Any) -> np.ndarray:

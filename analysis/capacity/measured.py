@@ -7,6 +7,8 @@ import numpy as np
 from scipy import optimize
 
 from analysis.capacity.dense import dense_rows
+from analysis.capacity.kernel_laws import kernel_grids
+from analysis.capacity.kernels import kernel_rows
 from analysis.capacity.matrices import all_rows, matrix_rows
 from analysis.capacity.notions import (
     BEST_DELTA,
@@ -15,6 +17,8 @@ from analysis.capacity.notions import (
     EVERY,
     GAIN,
     GATED,
+    GATED_DELTA,
+    KERNELS,
     KEYS,
     LEAST,
     LINEAR,
@@ -59,6 +63,7 @@ _MEASURE: dict[str, Callable[[Mapping[str, Any], np.random.Generator], list[dict
     GAIN: gain_rows,
     THEOREM: theorem_rows,
     DENSE: dense_rows,
+    KERNELS: kernel_rows,
     KEYS: stored_rows,
 }
 
@@ -76,19 +81,19 @@ def _pairs_at(load: float, d: int) -> int:
 
 def _stored_pairs(layer: str, d: int) -> tuple[int, ...]:
     near = {round(x * d) for x in (PER_WIDTH if d < WIDE else WIDE_WIDTHS)}
-    if layer in (DELTA, GATED):
+    if layer in (DELTA, GATED, GATED_DELTA):
         return tuple(sorted(near | {round(x * d) for x in FORGETTING}))
-    wide = d >= (WIDEST if layer == LINEAR else WIDE)
+    wide = d >= {LINEAR: WIDEST, MESA: WIDE // 2}.get(layer, WIDE)
     argmax = {_pairs_at(load, d) for load in (WIDE_LOADS if wide and layer != LINEAR else LOADS)}
     squares = () if layer == MESA or (layer != LINEAR and d == WIDEST) else WIDE_SQUARES if wide else PER_SQUARE
     return tuple(sorted(near | argmax | {round(x * d * d) for x in squares}))
 
 
 def _matrix_grids() -> list[Grid]:
-    asked = [(layer, d) for layer in (LINEAR, LEAST, BEST_DELTA, DELTA, GATED) for d in DIMENSIONS]
-    asked += [(MESA, d) for d in DIMENSIONS[:3]]
     grids = [
-        Grid({"part": (MATRIX,), "layer": (layer,), "d": (d,), "n": _stored_pairs(layer, d)}) for layer, d in asked
+        Grid({"part": (MATRIX,), "layer": (layer,), "d": (d,), "n": _stored_pairs(layer, d)})
+        for layer in (LINEAR, LEAST, BEST_DELTA, DELTA, GATED, GATED_DELTA, MESA)
+        for d in DIMENSIONS
     ]
     every = [
         Grid({"part": (EVERY,), "layer": (layer,), "d": (d,), "n": tuple(_pairs_at(x / 4, d) for x in ALL_LOADS)})
@@ -134,8 +139,9 @@ STUDY = Study(
     "capacity",
     'How many pairs does a memory hold, for each of the things "hold" can mean?',
     measure_cell,
-    (*_matrix_grids(), *_softmax_grids(), *_dense_grids()),
+    (*_matrix_grids(), *_softmax_grids(), *_dense_grids(), *kernel_grids()),
     20262,
     on_keys,
     tasks.SHIPPED,
+    libraries=("numpy", "torch", "cupy"),
 )

@@ -8,10 +8,9 @@ independent entries then have κ(K'K) below 9 (Marchenko and Pastur), so that no
 from collections.abc import Callable
 from functools import lru_cache
 
-import numpy as np
-
-from analysis.capacity.notions import BEST_DELTA, DELTA, GATED, LEAST, LINEAR, LOG_DECAY, MESA
-from ttr_numerics import arrays, exact
+from analysis.capacity.notions import BEST_DELTA, DELTA, GATED, GATED_DELTA, LEAST, LINEAR, LOG_DECAY, MESA
+from ttr_numerics import exact
+from ttr_numerics.arrays import Array, LinAlgError, concat, eye, like, namespace, solve_posdef, zeros
 from ttr_numerics.layers import chunked
 from ttr_numerics.measure.bounds import best_constant_step
 
@@ -22,68 +21,84 @@ ROWS = 4  # up to this multiple of d the solvers factor the rows
 BLOCK = 8192  # tokens at a time
 
 
-def _written(layer: Callable[..., np.ndarray], K: np.ndarray, V: np.ndarray) -> np.ndarray:
+def _written(layer: Callable[[Array, Array, Array], Array], K: Array, V: Array) -> Array:
     """The state (..., d, d_v) after all tokens, block by block: `layer(K, V, state)`."""
-    S = np.zeros((*K.shape[:-2], K.shape[-1], V.shape[-1]), K.dtype)
-    for first in range(0, K.shape[-2], BLOCK):
-        block = (..., slice(first, first + BLOCK), slice(None))
+    n, S = K.shape[-2], zeros(K, (*K.shape[:-2], K.shape[-1], V.shape[-1]))
+    for first in range(0, n, BLOCK):
+        block = (..., slice(first, min(first + BLOCK, n)), slice(None))
         S = layer(K[block], V[block], S)
     return S
 
 
-def _linear(K: np.ndarray, V: np.ndarray) -> np.ndarray:
+def _constant(K: Array, value: float) -> Array:
+    """The same number for every token (..., T)."""
+    return namespace(K).full(K.shape[:-1], value, **like(K))
+
+
+def _linear(K: Array, V: Array) -> Array:
     return _written(lambda k, v, S: chunked.linear_attention(k, k, v, initial_state=S).state, K, V)
 
 
-def _gated(K: np.ndarray, V: np.ndarray) -> np.ndarray:
-    def layer(k: np.ndarray, v: np.ndarray, S: np.ndarray) -> np.ndarray:
-        log_decay = np.full(k.shape[:-1], LOG_DECAY, k.dtype)
-        return chunked.gated_linear_attention(k, k, v, log_decay=log_decay, initial_state=S).state
+def _gated(K: Array, V: Array) -> Array:
+    def layer(k: Array, v: Array, S: Array) -> Array:
+        return chunked.gated_linear_attention(k, k, v, log_decay=_constant(k, LOG_DECAY), initial_state=S).state
 
     return _written(layer, K, V)
 
 
-def _corrected(K: np.ndarray, V: np.ndarray, step: float) -> np.ndarray:
-    def layer(k: np.ndarray, v: np.ndarray, S: np.ndarray) -> np.ndarray:
-        return chunked.delta_rule(k, k, v, beta=np.full(k.shape[:-1], step, k.dtype), initial_state=S).state
+def _corrected(K: Array, V: Array, step: float) -> Array:
+    def layer(k: Array, v: Array, S: Array) -> Array:
+        return chunked.delta_rule(k, k, v, beta=_constant(k, step), initial_state=S).state
 
     return _written(layer, K, V)
 
 
-def _delta(K: np.ndarray, V: np.ndarray) -> np.ndarray:
+def _delta(K: Array, V: Array) -> Array:
     return _corrected(K, V, 1.0)
+
+
+def _gated_delta(K: Array, V: Array) -> Array:
+    def layer(k: Array, v: Array, S: Array) -> Array:
+        gate, step = _constant(k, LOG_DECAY), _constant(k, 1.0)
+        return chunked.gated_delta_rule(k, k, v, log_decay=gate, beta=step, initial_state=S).state
+
+    return _written(layer, K, V)
 
 
 _best_step = lru_cache(maxsize=None)(best_constant_step)
 
 
-def _best_delta(K: np.ndarray, V: np.ndarray) -> np.ndarray:
+def _best_delta(K: Array, V: Array) -> Array:
     return _corrected(K, V, _best_step(*K.shape[-2:]))
 
 
-def _mesa(K: np.ndarray, V: np.ndarray) -> np.ndarray:
+def _mesa(K: Array, V: Array) -> Array:
     if K.shape[-2] <= ROWS * K.shape[-1]:
         return exact.ridge(K, V, RIDGE).S
     return _by_moments(K, V, RIDGE)
 
 
-def _least(K: np.ndarray, V: np.ndarray) -> np.ndarray:
+def _least(K: Array, V: Array) -> Array:
     if K.shape[-2] <= ROWS * K.shape[-1]:
         return exact.least_norm(K, V).S
-    return _by_moments(K, V, 0.0)
+    try:
+        return _by_moments(K, V, 0.0)
+    except LinAlgError:  # stored keys that repeat or lie in a plane
+        return exact.least_norm(K, V).S
 
 
-def _by_moments(K: np.ndarray, V: np.ndarray, ridge: float) -> np.ndarray:
-    d = K.shape[-1]
-    moments = _linear(K, np.concatenate([K, V], axis=-1)).astype(float)
+def _by_moments(K: Array, V: Array, ridge: float) -> Array:
+    xp, d = namespace(K), K.shape[-1]
+    moments = xp.astype(_linear(K, concat([K, V], -1)), xp.float64)
     H, G = moments[..., :d], moments[..., d:]
-    return arrays.solve_posdef(H + ridge * np.eye(d), G, "K'K").astype(K.dtype)
+    return xp.astype(solve_posdef(H + ridge * eye(H, d), G, "K'K"), K.dtype)
 
 
-MEMORIES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+MEMORIES: dict[str, Callable[[Array, Array], Array]] = {
     LINEAR: _linear,
     GATED: _gated,
     DELTA: _delta,
+    GATED_DELTA: _gated_delta,
     BEST_DELTA: _best_delta,
     MESA: _mesa,
     LEAST: _least,

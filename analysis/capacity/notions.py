@@ -5,6 +5,7 @@ import math
 __all__ = [
     "ALL",
     "ARGMAX",
+    "BANDWIDTHS",
     "BEST_DELTA",
     "CLOSE",
     "DELTA",
@@ -13,6 +14,10 @@ __all__ = [
     "EXACT",
     "GAIN",
     "GATED",
+    "GATED_DELTA",
+    "KERNELS",
+    "KERNEL_RIDGE",
+    "KERNEL_RIDGE_PENALTY",
     "KEYS",
     "LEAST",
     "LINEAR",
@@ -21,8 +26,10 @@ __all__ = [
     "LOG_DECAY",
     "MATRIX",
     "MESA",
+    "QUADRATIC",
     "SIGNS",
     "SMOOTHER",
+    "SMOOTHER_ROOT",
     "SOFTMAX",
     "THEOREM",
     "THRESHOLD",
@@ -33,8 +40,13 @@ __all__ = [
 # Layers
 LINEAR, GATED = "linear attention", "gated linear attention, γ = 1 - 2⁻⁸"
 DELTA, BEST_DELTA = "delta rule, β = 1", "delta rule, best constant β"
+GATED_DELTA = "gated delta rule, β = 1, γ = 1 - 2⁻⁸"
 MESA, LEAST = "mesa, Λ = 1/4", "least squares"
-SMOOTHER = "softmax attention, β = d/2"
+SMOOTHER, SMOOTHER_ROOT = "softmax attention, β = d/2", "softmax attention, β = √d"
+BANDWIDTHS = (1.0, 4.0, 16.0)
+KERNEL_RIDGE = {h: f"kernel ridge, Gaussian, h = {h:g}" for h in BANDWIDTHS}
+KERNEL_RIDGE_PENALTY = 2.0**-38  # its λ: above the rounding n u of a kernel matrix of n ≤ 4096 rows
+QUADRATIC = "kernel of degree 2"
 
 # Notions
 EXACT, ARGMAX, LIST, ALL = "exact recall", "argmax recall", "list recall", "all pairs by argmax"
@@ -46,7 +58,7 @@ TOLERANCE = 0.1  # the ε of CLOSE, for unit values
 
 # Parts of the grid
 MATRIX, EVERY, SOFTMAX = "matrix", "every pair", "softmax"
-GAIN, THEOREM, DENSE, KEYS = "gain", "theorem", "dense", "keys"
+GAIN, THEOREM, DENSE, KERNELS, KEYS = "gain", "theorem", "dense", "kernels", "keys"
 
 
 def list_length(n: int) -> int:

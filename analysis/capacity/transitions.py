@@ -1,19 +1,15 @@
 """Rows of the study by what they are of, and the number of pairs at which a share falls through one half."""
 
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from analysis import rows as stored
 from analysis.rows import Rows
-from ttr_numerics.measure import line
+from ttr_numerics.measure import pairs_at_half
 from ttr_numerics.report import notation
 
 __all__ = ["Rows", "chosen", "half", "halves", "number", "values", "with_interval"]
-
-WINDOW = (0.1, 0.9)  # shares in which a share is a straight line in ln n, as a normal quantile
 
 
 def chosen(rows: Rows, **wanted: Any) -> list[dict[str, Any]]:
@@ -27,20 +23,9 @@ def values(rows: Rows, name: str) -> list[Any]:
 
 
 def half(rows: Rows) -> float | None:
-    """The n at which the share is ½; None where no two rows have it between them.
-
-    Between the rows about it a normal quantile of the share is taken for linear in ln n; of three rows and more with
-    shares from 0.1 to 0.9, by least squares.
-    """
-    points = [(row["n"], row["value"]) for row in rows]
-    crossing = next((pair for pair in pairwise(points) if pair[0][1] >= 0.5 > pair[1][1]), None)
-    if crossing is None:
-        return None
-    inner = [(n, share) for n, share in points if WINDOW[0] <= share <= WINDOW[1]]
-    inside = len(inner) > 2 and inner[0][1] >= 0.5 > inner[-1][1]
-    n, share = np.array(inner if inside else crossing).T
-    fitted = line(np.log(n), stats.norm.ppf(np.clip(share, 1e-3, 1 - 1e-3)))
-    return float(np.exp(-fitted.intercept.value / fitted.slope.value))
+    """The n at which the share is ½; None where no two rows have it between them. See `measure.pairs_at_half`."""
+    found = pairs_at_half(np.array([row["n"] for row in rows]), np.array([row["value"] for row in rows]))
+    return None if found is None else found.value
 
 
 def halves(rows: Rows, name: str = "d") -> tuple[np.ndarray, np.ndarray]:

@@ -28,8 +28,9 @@ def signs_recalled(n: int, d: int, degree: int) -> float:
     """E_W Φ(W^-½)^d: all d signs of a stored pattern right, W = Σ_{j≠i} (k_i·k_j)^{2p} over the n-1 others.
 
     An *approximation*: given W each sign's noise is Gaussian, and W has the Gamma law of its own mean and variance.
-    W is the same for all signs of a pattern, which is why it must not be put at its mean. Below simulation, by up to
-    10 points at degree 1: a sum of n-1 signs has thinner tails than a Gaussian. Source: derived here.
+    W is the same for all signs of a pattern, which is why it must not be put at its mean. A sum of n-1 signs has
+    thinner tails than a Gaussian, and may be 0, which recalls nothing: on the grid of `analysis/capacity` simulation
+    lies from 7 points below to 15 above at degree 1. Source: derived here.
     """
     if n < 2:
         return 1.0
