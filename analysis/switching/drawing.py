@@ -2,10 +2,12 @@
 
 from typing import Any
 
-from analysis.drift.found import Rows
+from analysis.rows import Rows
 from ttr_numerics.report import Measured
 
-__all__ = ["count", "measured"]
+__all__ = ["FLOOR", "measured"]
+
+FLOOR = "a bar that would reach 0 ends at a tenth of its mean"
 
 
 def measured(label: str, rows: Rows, x: str, y: str = "value", layer: str = "") -> Measured:
@@ -16,9 +18,3 @@ def measured(label: str, rows: Rows, x: str, y: str = "value", layer: str = "") 
     # A logarithmic axis ends at the smallest mean: an interval that reaches 0 is drawn down to a tenth of its mean.
     columns[2] = [max(end, mean / 10) for mean, end in zip(columns[1], columns[2], strict=True)]
     return Measured(label, *columns, layer=layer)
-
-
-def count(rows: Rows) -> str:
-    """The number of draws, or its ends."""
-    trials = sorted({row["trials"] for row in rows})
-    return f"{trials[0]}" if len(trials) == 1 else f"{trials[0]} to {trials[-1]}"

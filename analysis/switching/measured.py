@@ -15,7 +15,6 @@ from ttr_numerics.study import Grid, Study
 __all__ = ["CHANNELS", "NOISE", "READINGS", "STUDY", "measure_cell"]
 
 SEED = 20279
-LENGTH = 1024
 NOISE = 0.01
 SPREAD = 0.7
 CHANNELS = 8  # maps at once on the same keys
@@ -35,7 +34,7 @@ def switching(cell: Cell, rng: np.random.Generator) -> list[Row]:
     for name, (method, grid) in methods.of_dimension(d).items():
         chosen[name], scale = excess.tuned(method, grid, tuning, 0)
         errors[name] = excess.squares(method(task, **chosen[name]), task, 0, scale)
-    position = np.arange(1, LENGTH) % segment  # of the token that is asked for
+    position = np.arange(1, methods.LENGTH) % segment  # of the token that is asked for
     rows = [_summary(name, errors, position, segment) | {"chosen": _words(chosen[name])} for name in errors]
     if d == DETAILED:
         rows += [row for name in errors for row in _by_position(name, errors[name], position, segment)]
@@ -44,9 +43,9 @@ def switching(cell: Cell, rng: np.random.Generator) -> list[Row]:
 
 def _drawn(rng: np.random.Generator, m: int, d: int, segment: int, reading: str) -> tasks.Piecewise:
     """Segments in time, keys alike (time) or each about its own centre (time and region); or those keys shuffled."""
-    labels = np.broadcast_to(np.arange(LENGTH) // segment, (m, LENGTH))
+    labels = np.broadcast_to(np.arange(methods.LENGTH) // segment, (m, methods.LENGTH))
     if reading == READINGS[0]:
-        k = tasks.isotropic_unit_keys(rng, (m, LENGTH, d))
+        k = tasks.isotropic_unit_keys(rng, (m, methods.LENGTH, d))
     else:
         if reading == READINGS[2]:
             labels = rng.permuted(labels, axis=-1)
@@ -61,7 +60,7 @@ def _summary(name: str, errors: dict[str, np.ndarray], position: np.ndarray, seg
     linear fit's, later segments; `over_local_first`: the same in the first.
     """
     mine, local = errors[name], errors[methods.LOCAL]
-    first = np.arange(1, LENGTH) < segment
+    first = np.arange(1, methods.LENGTH) < segment
     quarters = [~first & (position >= a * segment // 4) & (position < (a + 1) * segment // 4) for a in (1, 3)]
     second, last = (np.mean(mine[:, part], axis=-1) for part in quarters)
     row: Row = {"kind": "summary", "layer": name}
@@ -84,7 +83,7 @@ def _named(column: str, interval: dict[str, Any]) -> Row:
 
 def _by_position(name: str, errors: np.ndarray, position: np.ndarray, segment: int) -> list[Row]:
     """Means over positions in a segment from 2^j to 2^(j+1) - 1, of the first segment and of all later ones."""
-    first, rows = np.arange(1, LENGTH) < segment, []
+    first, rows = np.arange(1, methods.LENGTH) < segment, []
     for start in 2 ** np.arange(int(np.log2(segment))):
         for which, part in (("first", first), ("later", ~first)):
             inside = part & (position >= start) & (position < 2 * start)
@@ -96,7 +95,7 @@ def _by_position(name: str, errors: np.ndarray, position: np.ndarray, segment: i
 
 
 def _words(parameters: dict[str, float]) -> str:
-    return ", ".join(f"{name} {value:g}" for name, value in parameters.items()) or "scale"
+    return excess.words(parameters) or "scale"
 
 
 def stored_keys(cell: Cell, rng: np.random.Generator) -> list[Row]:
@@ -134,7 +133,9 @@ def measure_cell(cell: Cell, rng: np.random.Generator) -> list[Row]:
 
 
 def on_keys(T: int, d: int) -> Sequence[Grid]:
-    """Switching in time and by region."""
+    """Switching in time and by region; one token has no next to guess."""
+    if T < 2:
+        return ()
     return (Grid({"part": ("stored keys",), "reading": (READINGS[0], READINGS[2])}),)
 
 
@@ -146,6 +147,7 @@ STUDY = Study(
         Grid({"part": ("switching",), "reading": READINGS, "d": (8,), "segment": (64, 128, 256, 512)}),
         Grid({"part": ("switching",), "reading": READINGS, "d": (4, 16, 32), "segment": (256,)}),
         Grid({"part": ("rates",), "d": (1, 2, 3, 4), "n": (128, 256, 512, 1024, 2048)}),
+        Grid({"part": ("rates",), "d": (1, 2), "n": (4096,)}),
     ),
     SEED,
     on_keys,

@@ -7,15 +7,28 @@ import numpy as np
 from analysis.drift import excess
 from ttr_numerics import exact, layers
 
-__all__ = ["LINEAR", "LOCAL", "MESA", "SOFTMAX", "QUADRATIC", "of_dimension"]
+__all__ = [
+    "LARGEST_QUADRATIC",
+    "LINEAR",
+    "LOCAL",
+    "MESA",
+    "METHODS",
+    "NATURAL_ENDS",
+    "QUADRATIC",
+    "SOFTMAX",
+    "of_dimension",
+]
 
 SOFTMAX, LOCAL, QUADRATIC = "softmax", "local linear", "local quadratic"
 MESA, LINEAR = "Mesa, no forgetting", "linear attention"
 
-GAINS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)  # of the logits of unit keys: 1/h², h the Gaussian bandwidth
-WINDOWS = (16, 32, 64, 128, 256)
-RIDGES = (0.001, 0.03, 1.0)  # beside the weight of a key at the query
-LARGEST_QUADRATIC = 4  # d; 14 monomials
+# Gains of the logits of unit keys are 1/h², h the Gaussian bandwidth: from one fit for all keys to the nearest alone.
+GAINS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0)
+LOCAL_GAINS = (0.0625, 0.25, 1.0, 4.0, 16.0, 64.0, 256.0)
+LENGTH = 1024
+WINDOWS = tuple(2.0**j for j in range(11))  # to all tokens
+RIDGES = (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 1.0, 10.0, 100.0)  # beside the weight of a key at the query
+LARGEST_QUADRATIC = 8  # d; 44 monomials, 0.3 s a sequence and grid point
 
 
 def _softmax(task: excess.Task, gain: float) -> np.ndarray:
@@ -60,14 +73,22 @@ def _linear(task: excess.Task) -> np.ndarray:
 
 METHODS: Mapping[str, tuple[excess.Method, Mapping[str, Sequence[float]]]] = {
     SOFTMAX: (_softmax, {"gain": GAINS}),
-    "sliding window": (_window, {"window": WINDOWS, "gain": (2.0, 8.0, 32.0)}),
-    LOCAL: (_local_linear, {"gain": GAINS[::2], "ridge": RIDGES[:2]}),
-    QUADRATIC: (_local_quadratic, {"gain": (1.0, 4.0), "ridge": (0.03, 1.0)}),
+    "sliding window": (_window, {"window": WINDOWS, "gain": GAINS[1::2]}),
+    LOCAL: (_local_linear, {"gain": LOCAL_GAINS, "ridge": RIDGES[1:8:2]}),
+    QUADRATIC: (_local_quadratic, {"gain": (LOCAL_GAINS[0], *LOCAL_GAINS[3:6]), "ridge": (1e-5, 0.1, 10.0)}),
     MESA: (_mesa, {"ridge": RIDGES}),
     **{name: excess.METHODS[name] for name in ("recursive least squares, forgetting", "delta rule")},
-    "gated delta rule": (_gated_delta, {"beta": excess.BETAS[1::2], "memory": (1.0, 4.0, 16.0, 64.0)}),
+    "gated delta rule": (_gated_delta, {"beta": excess.BETAS, "memory": (1.0, 4.0, 16.0, 64.0, excess.FOREVER)}),
     LINEAR: (_linear, {}),
     "linear attention, decaying": excess.METHODS["linear attention, decaying"],
+}
+
+NATURAL_ENDS = excess.NATURAL_ENDS | {
+    f"window {LENGTH}": "every token",
+    "ridge 1e-06": "none, for Mesa",
+    "ridge 1e-05": "none, for local fits",
+    "gain 0.0625": "one plane for all keys",
+    "gain 1024": "the nearest key alone",
 }
 
 

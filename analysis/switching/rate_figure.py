@@ -1,65 +1,61 @@
 """The figure of rates: how the error of local fits falls with the number of keys."""
 
-from collections.abc import Callable
-
 import numpy as np
 
-from analysis.drift.found import Rows, own, values
+from analysis.drift.drawing import count
+from analysis.rows import Rows, chosen, values
 from analysis.switching import rates
-from analysis.switching.drawing import count, measured
-from ttr_numerics.measure import bounds
-from ttr_numerics.measure.fits import power_law
-from ttr_numerics.measure.intervals import Interval
+from analysis.switching.drawing import FLOOR, measured
 from ttr_numerics.report import Figure, Panel, Series, Theory
 
-__all__ = ["STATED", "rate_exponent", "rate_figure"]
+__all__ = ["rate_figure"]
 
-LOCAL_FITS = (rates.SMOOTHER, rates.LINEAR)
-STATED: dict[str, Callable[[int], float]] = {
-    rates.SMOOTHER: bounds.kernel_smoother_exponent,
-    rates.LINEAR: bounds.local_linear_exponent,
-    rates.GLOBAL: lambda d: 0.0,
-}
+LABELS = "keys n", "mean squared error"
 
 
 def rate_figure(rows: Rows) -> Figure:
     """Error against the number of keys, one panel a dimension."""
-    found = own(rows, part="rates")
-    panels = []
-    for d in values(found, "d"):
-        lines: list[Series] = []
-        for layer in values(found, "layer"):
-            mine = own(found, d=d, layer=layer)
-            lines.append(measured(layer, mine, "n"))
-            n, error = (np.array([row[name] for row in mine], dtype=float) for name in ("n", "value"))
-            slope = STATED[layer](d)
-            level = float(np.exp(np.mean(np.log(error) + slope * np.log(n))))
-            lines.append(
-                Theory(f"n^-{slope:.2f}" if slope else "constant", n.tolist(), (level * n**-slope).tolist(), of=layer)
-            )
-        panels.append(Panel(f"d = {d}", "keys n", "mean squared error", tuple(lines), x_log=True, y_log=True))
-    fits = [(STATED[layer](d), rate_exponent(rows, d, layer)) for d in values(found, "d") for layer in LOCAL_FITS]
-    agree = [of.low <= stated <= of.high for stated, of in fits]
-    widest = max((of.high - of.low) / 2 for _, of in fits)
-    last = own(found, layer=rates.GLOBAL)[-1]
+    found = chosen(rows, part="rates")
+    dims, sizes = values(found, "d"), sorted(values(found, "n"))
     return Figure(
         name="rates",
-        panels=tuple(panels),
-        finding=f"The stated exponents lie in the fitted intervals, at most ±{widest:.2f}, in {sum(agree)} of "
-        f"{len(agree)} cases (the table has them); the global linear fit stays at {last['value']:.3f}, its misfit "
-        f"4/45 = {4 / 45:.3f}.",
-        caption="Mean squared error at uniform queries for a quadratic function on [-1, 1]^d whose gradient does not "
-        "vanish at the boundary, values with noise of variance 0.25, bandwidth at its best for each n and d.",
-        grid=f"d {', '.join(map(str, values(found, 'd')))}; n {', '.join(map(str, values(found, 'n')))}; "
-        f"{count(found)} draws, {rates.QUERIES} queries each, {len(rates.BANDWIDTHS)} bandwidths",
-        interval="95 %, Student's t over draws.",
-        theory="Slopes -3/(d+3) and -4/(d+4), anchored at the mean of the measured points: proved as n → ∞, and here n "
-        "is at most 2048; the global fit's constant.",
+        panels=tuple(Panel(f"d = {d}", *LABELS, _over_keys(chosen(found, d=d)), x_log=True, y_log=True) for d in dims),
+        finding=_finding(found),
+        caption=f"Mean squared error at uniform queries for f(x) = Σ sin({rates.FREQUENCY:g}x_a + π/4)/√d on "
+        f"[-1, 1]^d, no derivative of which vanishes at the ends, values with noise of variance {rates.NOISE:g}, "
+        "bandwidth at its best for each fit, n and d.",
+        grid=f"d {', '.join(map(str, dims))}; n {', '.join(map(str, sizes))}, the largest for few d; "
+        f"{count(found)} draws of the keys, {rates.QUERIES} queries and {rates.VALUES} draws of the noise each, "
+        f"{len(rates.BANDWIDTHS)} bandwidths",
+        interval=f"95 %, Student's t over draws; {FLOOR}.",
+        theory="Squared bias and variance of each local fit at these n, no constant fitted: leading order in 1/n, "
+        "integrated exactly in the bandwidth, at its best of the same grid; too low where few keys surround a query. "
+        "The best linear function's misfit, its limit.",
     )
 
 
-def rate_exponent(rows: Rows, d: int, layer: str) -> Interval:
-    """r in (error) ~ n^-r, least squares in logarithms."""
-    mine = own(rows, part="rates", d=d, layer=layer)
-    fitted = power_law(*(np.array([row[name] for row in mine], dtype=float) for name in ("n", "value"))).exponent
-    return Interval(-fitted.value, -fitted.high, -fitted.low, fitted.trials)
+def _over_keys(rows: Rows) -> tuple[Series, ...]:
+    """Every fit with the error that theory gives it."""
+    lines: list[Series] = []
+    for layer in values(rows, "layer"):
+        own = sorted(chosen(rows, layer=layer), key=lambda row: row["n"])
+        n, expected = ([row[name] for row in own] for name in ("n", "expected"))
+        label = "misfit" if layer == rates.GLOBAL else f"expected, degree {rates.DEGREES[layer]}"
+        lines += [measured(layer, own, "n"), Theory(label, n, expected, of=layer)]
+    return tuple(lines)
+
+
+def _finding(found: Rows) -> str:
+    local = [row for row in found if row["layer"] != rates.GLOBAL]
+    far = [row for row in local if abs(row["value"] - row["expected"]) > 3 * row["error"]]
+    where = f"; the others at d = {', '.join(map(str, sorted(values(far, 'd'))))}" if far else ""
+    ratios = np.array([row["value"] / row["expected"] for row in local])
+    n = max(row["n"] for row in found)
+    last = {row["layer"]: row["value"] for row in chosen(found, d=1, n=n)}
+    order = ", ".join(f"{layer} {value:.2g}" for layer, value in last.items() if layer != rates.GLOBAL)
+    return (
+        "Bias and variance at finite n foretell the error of local fits within three standard errors in "
+        f"{len(local) - len(far)} of {len(local)} cases (ratios {ratios.min():.2f} to {ratios.max():.2f}{where}); at "
+        f"d = 1, n = {n}: {order}. The global linear fit stays at {last[rates.GLOBAL]:.3f}, its misfit "
+        f"{rates.misfit():.3f}."
+    )

@@ -8,40 +8,56 @@ from analysis.drift.excess import interval_row
 from ttr_numerics import exact
 from ttr_numerics.measure import bounds
 
-__all__ = ["BANDWIDTHS", "GLOBAL", "LINEAR", "NOISE", "SMOOTHER", "curved", "rate_rows"]
+__all__ = ["BANDWIDTHS", "DEGREES", "GLOBAL", "LINEAR", "NOISE", "QUADRATIC", "SMOOTHER", "misfit", "rate_rows", "wave"]
 
-SMOOTHER, LINEAR, GLOBAL = "local constant (softmax)", "local linear", "global linear"
+SMOOTHER, LINEAR, QUADRATIC = "local constant (softmax)", "local linear", "local quadratic"
+GLOBAL = "global linear"
+DEGREES = {SMOOTHER: 0, LINEAR: 1, QUADRATIC: 2}
+FREQUENCY = 3.0
 NOISE = 0.25  # variance of a value's noise
-QUERIES = 96
-TRIALS = 6
-BANDWIDTHS = tuple(float(c) for c in np.geomspace(0.25, 1.6, 7))  # in units of n^-1/(d+4)
+QUERIES = 36
+TRIALS = 16
+VALUES = 16  # draws of the noise on the same keys
+BANDWIDTHS = tuple(float(c) for c in np.geomspace(0.25, 2.2, 8))  # in units of n^-1/(d+b), b of each fit
+RIDGE = 1e-4  # only settles queries that too few keys surround: their fit is the local constant
 
 
-def curved(x: np.ndarray) -> np.ndarray:
-    """f(x) = Σ_a (x_a + x_a²)/√d (..., 1) on [-1, 1]^d: slopes of 3/√d and -1/√d at the ends, second derivatives 2/√d.
+def channel(x: np.ndarray) -> np.ndarray:
+    """g(x) = sin(ωx + π/4), ω = 3: every derivative, divided by ω^j, is ±0.80 or ±0.60 at the ends of [-1, 1]."""
+    return np.sin(FREQUENCY * x + np.pi / 4)
 
-    The best linear function misses it by Σ_a (x_a² - 1/3)/√d, a mean square of 4/45 in any dimension.
+
+def wave(x: np.ndarray) -> np.ndarray:
+    """f(x) = Σ_a g(x_a)/√d (..., 1) on [-1, 1]^d, in the class of no fit; mean square 1/2 less its squared mean."""
+    return np.sum(channel(x), axis=-1, keepdims=True) / x.shape[-1] ** 0.5
+
+
+def misfit() -> float:
+    """½ - ½ s² - (3/2)((s - cos ω)/ω)², s = sin ω/ω: what the best linear function leaves of f, in any dimension.
+
+    g has mean square ½, mean s/√2 and mean of x g (s - cos ω)/(ω√2); x has mean square 1/3. Channels are independent.
     """
-    return np.sum(x + x**2, axis=-1, keepdims=True) / x.shape[-1] ** 0.5
+    s = np.sin(FREQUENCY) / FREQUENCY
+    return float(0.5 - 0.5 * s**2 - 1.5 * ((s - np.cos(FREQUENCY)) / FREQUENCY) ** 2)
 
 
 def rate_rows(cell: dict[str, Any], rng: np.random.Generator) -> list[dict[str, Any]]:
     """Mean squared error at uniform queries, each local fit at the bandwidth of least mean over all draws."""
     n, d = int(cell["n"]), int(cell["d"])
     K, q = rng.uniform(-1, 1, (TRIALS, n, d)), rng.uniform(-1, 1, (TRIALS, QUERIES, d))
-    V, truth = curved(K) + NOISE**0.5 * rng.standard_normal((TRIALS, n, 1)), curved(q)
+    V, truth = wave(K) + NOISE**0.5 * rng.standard_normal((TRIALS, n, VALUES)), wave(q)
     plane = exact.ridge(_with_one(K), V, 1e-9).S
-    rows = [{"layer": GLOBAL, "bandwidth": None} | interval_row(_errors(_with_one(q) @ plane, truth))]
-    kernels = [exact.kernels.Gaussian(c * n ** -bounds.best_bandwidth_exponent(d, 4)) for c in BANDWIDTHS]
-    # The ridge only settles queries that too few keys surround: their fit is the local constant.
-    fits = {
-        SMOOTHER: [exact.kernel_smoother(q, K, V, kernel=kernel) for kernel in kernels],
-        LINEAR: [exact.local_polynomial(q, K, V, degree=1, ridge=1e-4, kernel=kernel) for kernel in kernels],
-    }
-    for name, answers in fits.items():
-        by_bandwidth = [_errors(o, truth) for o in answers]
+    flat = {"layer": GLOBAL, "units": None, "expected": misfit()}
+    rows = [flat | interval_row(_errors(_with_one(q) @ plane, truth))]
+    for name, degree in DEGREES.items():
+        unit = n ** -bounds.best_bandwidth_exponent(d, bounds.squared_bias_order(degree))
+        by_bandwidth = [
+            _errors(exact.local_polynomial(q, K, V, degree=degree, ridge=RIDGE, kernel=kernel), truth)
+            for kernel in (exact.kernels.Gaussian(c * unit) for c in BANDWIDTHS)
+        ]
+        expected = min(bounds.local_fit_error(degree, d, n, c * unit, NOISE, channel).error for c in BANDWIDTHS)
         best = int(np.argmin(np.mean(by_bandwidth, axis=-1)))
-        rows.append({"layer": name, "bandwidth": kernels[best].bandwidth} | interval_row(by_bandwidth[best]))
+        rows.append({"layer": name, "units": BANDWIDTHS[best], "expected": expected} | interval_row(by_bandwidth[best]))
     return rows
 
 

@@ -46,9 +46,9 @@ def local_fit_error(
 ) -> LocalFitError:
     """E (o(q) - f(q))² for the fit of degree p to n keys of f(x) = Σ_a g(x_a)/√d, values with noise of variance σ².
 
-    Bias and variance of leading order in 1/n: the design enters by its density and by ∫ρ²r², not by gaps. It holds
-    where n h^d passes the number of monomials by far, and is too low where it does not. `nodes` are Gauss-Legendre
-    nodes on [-1, 1]; a bandwidth of two spacings π/nodes is resolved to rounding.
+    The squared bias as n → ∞ and the variance of leading order in 1/n, h fixed. Left out are what gaps of the design
+    add to the bias, of order 1/(n h^d), and 1/n²: exact where n h^d passes the number of monomials by far, too low
+    where it does not. `nodes` are Gauss-Legendre nodes on [-1, 1]; h of two spacings π/nodes is resolved to rounding.
     Reference: Ruppert and Wand, Annals of Statistics 22 (1994), theorem 4.1, whose expansion in h is not made here.
 
     >>> local_fit_error(1, 2, 1e3, 0.3, 0.0, lambda x: 2 * x).squared_bias < 1e-25  # in the class of the fit
