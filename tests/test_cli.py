@@ -261,7 +261,10 @@ def test_unreadable_files_get_one_sentence_and_status_two(capsys, tmp_path, kind
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (("--dtype", "int8"), "dtype: expected one of float64"),
+        (("--dtype", "int8"), "--dtype: expected one of float64"),
+        (("--contract", "bfloat17"), "--contract: expected one of float64"),
+        (("--contract", "float32,state=int8"), "--contract: expected state in one of float64"),
+        (("--contract", "bfloat16", "--dtype", "float32"), "--contract: expected without --dtype, got both"),
         (("--scale", "big"), "--scale: expected a number or 1/sqrt(d), got big"),
         (("--scale", "nan"), "--scale: expected a positive finite number, got nan"),
         (("--layer", "attention"), "layer: expected one of linear_attention"),

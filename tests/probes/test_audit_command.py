@@ -115,7 +115,7 @@ def test_a_hang_ends_at_the_timeout(run):
         (SOUND, ["--shrink", "inf"], "--shrink: expected seconds, 0 or more, got inf"),
         (SOUND, ["--probe", "mine"], "probe: expected one of generic, ragged"),
         (SOUND, ["--page", "no/such/folder/p.html"], "--page: expected a file in an existing folder"),
-        (SOUND, ["--contract", "mine"], "dtype: expected one of"),
+        (SOUND, ["--contract", "mine"], "--contract: expected one of"),
         (SOUND, ["--convention", "mamba"], "convention: expected one without a discretised gate, which linear_att"),
     ],
 )

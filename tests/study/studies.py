@@ -1,6 +1,7 @@
 """Studies for the tests: small, slow, failing."""
 
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -60,5 +61,26 @@ def by_library(cell, rng):
     return [{"module": type(x).__module__, "sum": float((x * x).sum()), "process": os.getpid()}]
 
 
+def threads_of_torch(cell, rng):
+    """How many, and whether another cell had loaded it."""
+    loaded = "torch" in sys.modules
+    import torch
+
+    return [{"loaded": loaded, "threads": torch.get_num_threads()}]
+
+
+def alone(cell, rng):
+    """Which process, and how many other cells were in it."""
+    beside = len(_INSIDE)
+    _INSIDE.append(cell["i"])
+    time.sleep(0.2)
+    _INSIDE.remove(cell["i"])
+    return [{"process": os.getpid(), "beside": max(beside, len(_INSIDE))}]
+
+
+_INSIDE = []
+
+TORCH = Study("torch", "How many threads?", threads_of_torch, (Grid({"i": (0, 1)}),))
+ALONE = Study("alone", "Who else is here?", alone, (Grid({"i": tuple(range(16))}),))
 KEYS = Study("keys", "What of keys?", of_keys, (Grid({"n": (8, 16)}),), 3, asked_of, ("minilm_layer0",))
 LIBRARY = Study("library", "By which?", by_library, (Grid({"n": (1, 2, 3, 4)}),), 4, libraries=("numpy", "torch"))

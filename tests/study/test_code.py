@@ -68,3 +68,22 @@ def test_libraries_of_the_study_itself_are_told_from_those_of_ours(package):
     package(study="import numpy\nfrom ttr_numerics import arrays\n")
     assert code_of.own_libraries("mine.study") == ["numpy"]
     assert "scipy" in code_of.libraries("mine.study")
+
+
+def test_a_study_that_computes_with_numpy_alone_is_keyed_by_its_own_file(package):
+    package(study="import numpy\nfrom ttr_numerics.study import Grid, Study, placed\nfrom ttr_numerics import study\n")
+    assert code_of.modules("mine.study").keys() == {"mine.study", "ttr_numerics.study"}
+    assert code_of.libraries("mine.study") == ["numpy"]
+
+
+def test_a_new_protocol_is_another_version(package, monkeypatch):
+    before = package()
+    monkeypatch.setattr(code_of, "PROTOCOL", code_of.PROTOCOL + 1)
+    assert code_of.code_version("mine.study") != before
+
+
+def test_of_our_tasks_those_it_imports_count(package):
+    package(study="from ttr_numerics.study import Study\nfrom ttr_numerics.tasks import mqar\n")
+    found = code_of.modules("mine.study").keys()
+    assert "ttr_numerics.tasks.mqar" in found
+    assert "ttr_numerics.tasks.stored" not in found

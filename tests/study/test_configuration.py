@@ -1,12 +1,13 @@
 """Rows of another seed, code or library are not mixed with new ones unseen."""
 
+import importlib.metadata
 import json
 from dataclasses import replace
 
 import pytest
 
 from tests.study import studies
-from ttr_numerics.study import Store, run
+from ttr_numerics.study import Store, configuration, run
 
 
 @pytest.fixture
@@ -49,3 +50,25 @@ def test_a_journal_of_before_configurations_were_kept_is_read(store):
     again = Store(store.path)
     assert len(again.entries()) == 6
     assert again.configurations("products") == []
+
+
+def test_the_array_library_of_a_study_is_among_its_versions_under_whatever_distribution(monkeypatch):
+    installed = {"cupy-cuda13x": "14.0", "numpy": "2.0"}
+
+    def version(name):
+        if name not in installed:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return installed[name]
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    monkeypatch.setattr(importlib.metadata, "packages_distributions", lambda: {"cupy": ["cupy-cuda13x"]})
+    configuration._all_distributions.cache_clear()
+    found = configuration.configuration("s", 0, "tests.study.studies", "cupy").versions
+    configuration._all_distributions.cache_clear()
+    assert found == {"python": found["python"], "numpy": "2.0", "cupy": "14.0"}
+
+
+def test_rows_of_one_library_do_not_refuse_those_of_another():
+    by_torch = studies.LIBRARY.computed_by("torch").configuration
+    assert "torch" in by_torch.versions
+    assert studies.LIBRARY.configuration.differences(by_torch) == []

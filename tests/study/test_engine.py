@@ -12,8 +12,8 @@ import pytest
 from distributed import Client
 
 from tests.study import studies
-from ttr_numerics.study import Cluster, Grid, Store, Study, WorkersError, run
-from ttr_numerics.study.engine import estimate, missing
+from ttr_numerics.study import Cluster, Grid, InProcess, Kept, Store, Study, WorkersError, run
+from ttr_numerics.study.engine import missing
 
 ROOT = Path(__file__).parents[2]
 
@@ -78,25 +78,22 @@ def test_a_cell_that_kills_its_workers_is_a_failed_cell(store):
     assert error.startswith("KilledWorker")
 
 
+def _started(folder, place, command, *options):
+    line = [sys.executable, "-m", "dask", command, "--scheduler-file", str(place), "--no-dashboard", *options]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    nowhere = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen(line, env=environment, cwd=folder, **nowhere)
+
+
 @pytest.fixture
 def scheduler(tmp_path):
     """A scheduler and a worker started as a user starts them, in processes of their own."""
     place = tmp_path / "scheduler.json"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    common = ["--scheduler-file", str(place)]
-    commands = [
-        ["scheduler", *common, "--no-dashboard", "--host", "127.0.0.1", "--port", "0"],
-        ["worker", *common, "--nthreads", "1", "--no-dashboard", "--local-directory", str(tmp_path)],
-    ]
-    started = []
-    for command in commands:
-        line = [sys.executable, "-m", "dask", *command]
-        started.append(
-            subprocess.Popen(line, env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        )
-        until = time.monotonic() + 60
-        while not place.exists() and time.monotonic() < until:
-            time.sleep(0.05)
+    started = [_started(tmp_path, place, "scheduler", "--host", "127.0.0.1", "--port", "0")]
+    until = time.monotonic() + 60
+    while not place.exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    started.append(_started(tmp_path, place, "worker", "--nthreads", "1", "--local-directory", str(tmp_path)))
     address = json.loads(place.read_text())["address"]
     with Client(address) as client:
         client.wait_for_workers(1, timeout=60)
@@ -148,10 +145,63 @@ def test_two_runs_at_once_store_every_cell_once(store):
     assert len(keys) == len(set(keys)) == 60
 
 
-def test_the_estimate_uses_stored_times_and_times_one_cell_without_them(store):
-    cells, seconds = estimate(studies.SLOW, store)
-    assert cells == 60
-    assert 3.0 <= seconds < 60
-    assert not store.path.exists()
-    run(studies.SLOW, store)
-    assert estimate(studies.SLOW, store) == (0, 0.0)
+def test_of_two_runs_at_once_neither_computes_or_hides_what_the_other_stored(store):
+    other = Store(store.path)
+
+    def progress(results, total):
+        for n, result in enumerate(results):
+            if n == 0:  # before the first is stored, another run stores the first three
+                three = Study("slow", "", studies.slow, (Grid({"i": (0, 1, 2)}),), seed=1)
+                assert run(three, other).computed == 3
+            yield result
+
+    ten = Study("slow", "", studies.slow, (Grid({"i": tuple(range(10))}),), seed=1)
+    summary = run(ten, store, progress=progress)
+    assert (summary.stored, summary.computed, summary.meanwhile, summary.failed) == (0, 7, 3, 0)
+    assert len(store.entries()) == 10
+
+
+def test_a_cell_that_fails_again_is_nobody_elses(store):
+    assert run(studies.FAILING, store).failed == 1
+    again = run(studies.FAILING, store)
+    assert (again.stored, again.computed, again.meanwhile, again.failed) == (2, 0, 0, 1)
+
+
+def test_a_cell_that_loads_torch_has_one_thread_like_any_other(tmp_path):
+    code = (
+        "from pathlib import Path; from tests.study import studies; from ttr_numerics.study import Store, run\n"
+        f"run(studies.TORCH, Store(Path({str(tmp_path / 'rows.jsonl')!r})))"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True)
+    found = [entry.rows[0] for entry in Store(tmp_path / "rows.jsonl").entries().values()]
+    assert found == [{"loaded": False, "threads": 1}, {"loaded": True, "threads": 1}]
+
+
+def test_a_worker_that_joins_late_is_given_cells_and_one_of_two_threads_has_one_at_a_time(store, scheduler, tmp_path):
+    late = []
+
+    def progress(results, total):
+        for result in results:
+            if not late:
+                place = tmp_path / "scheduler.json"
+                late.append(_started(tmp_path, place, "worker", "--nthreads", "2", "--local-directory", str(tmp_path)))
+                with Client(scheduler) as client:
+                    client.wait_for_workers(2, timeout=60)
+            yield result
+
+    try:
+        assert run(studies.ALONE, store, Cluster(scheduler), progress).failed == 0
+    finally:
+        late[0].terminate()
+        late[0].wait()
+    found = [entry.rows[0] for entry in store.entries().values()]
+    assert len({row["process"] for row in found}) == 2
+    assert {row["beside"] for row in found} == {0}
+
+
+def test_workers_know_how_many_cells_they_compute_at_once(scheduler):
+    assert (InProcess().count(), Cluster(workers=3).count(), Cluster(scheduler).count()) == (1, 3, 1)
+    with Kept(Cluster(scheduler)) as workers:
+        workers.begin()
+        assert workers.count() == 1

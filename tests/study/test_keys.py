@@ -1,12 +1,15 @@
 """A study is asked of stored keys: those that are shipped, or a user's."""
 
+import ml_dtypes
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from tests.study import studies
 from ttr_numerics import tasks
 from ttr_numerics.problem import ProblemError
 from ttr_numerics.study import Store, run
+from ttr_numerics.study.target import named
 
 
 @pytest.fixture
@@ -45,6 +48,16 @@ def test_what_is_shipped_and_what_a_file_holds_read_alike(file):
     assert (found.name, found.q.shape, found.o) == ("mine layer3", (1, 5, 2), None)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float32, np.int8, np.uint64, np.bool_])
+def test_every_real_format_is_read_and_integers_and_truth_values_as_the_numbers_they_are(tmp_path, dtype):
+    bits = np.random.default_rng(7).integers(2, size=(2, 5, 3))
+    path = tmp_path / "mine.safetensors"
+    save_file({name: bits.astype(dtype) for name in "kv"}, path)
+    found = tasks.stored(str(path))
+    assert found.k.dtype == np.float64
+    assert np.array_equal(found.k, bits)
+
+
 @pytest.mark.parametrize(
     ("arrays", "sentence"),
     [
@@ -52,9 +65,19 @@ def test_what_is_shipped_and_what_a_file_holds_read_alike(file):
         ({"k": np.ones((4, 2)), "v": np.ones((3, 2))}, r"^v: expected the heads and tokens of k"),
         ({"k": np.full((4, 2), np.nan), "v": np.ones((4, 2))}, r"^k: expected finite numbers, got 8 others"),
         ({"k": np.ones((4, 2)), "v": np.ones((4, 2)), "q": np.ones((4, 3))}, r"^q: expected a multiple of 1 heads"),
+        ({"k": np.ones((4, 2), complex), "v": np.ones((4, 2))}, r"^k: expected real numbers, got complex128$"),
+        ({"k": np.ones((4, 2)), "v": np.full((4, 2), "1.0")}, r"^v: expected real numbers, got <U3$"),
+        ({"k": np.ones((4, 2)), "v": np.zeros((4, 2), "M8[s]")}, r"^v: expected real numbers, got datetime64\[s\]$"),
+        ({"k": np.full((4, 2), None), "v": np.ones((4, 2))}, r"^k: expected a plain array, got pickled objects"),
     ],
 )
 def test_files_that_will_not_do_are_refused_in_a_sentence(file, arrays, sentence):
     np.savez(file, **arrays)
     with pytest.raises(ProblemError, match=sentence):
         tasks.stored(str(file))
+
+
+def test_of_one_token_kernel_shape_asks_nothing(file):
+    np.savez(file, k=np.ones((1, 1, 4)), v=np.ones((1, 1, 4)))
+    with pytest.raises(ValueError, match=r"^--keys: expected keys that kernel_shape .* with 1 token of 4 channels$"):
+        named("kernel_shape", keys=str(file))

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ttr_numerics.cli.border import convention_of
+from ttr_numerics.cli.border import convention_of, declared
 
 __all__ = ["add"]
 
@@ -75,7 +75,7 @@ def _audit(arguments: argparse.Namespace) -> int:
         arguments.layer,
         convention=convention_of(arguments),
         dtype=arguments.dtype,
-        contract=arguments.contract,
+        contract=declared(arguments.contract, "--contract"),
         shape=arguments.shape,
         library=arguments.library,
         quick=arguments.quick,

@@ -1,10 +1,10 @@
-"""Flags that say in which convention a subject's arrays come."""
+"""Flags that say in which convention a subject's arrays come, and in which arithmetic."""
 
 import argparse
 from dataclasses import replace
 from typing import Any
 
-__all__ = ["convention_of"]
+__all__ = ["convention_of", "declared"]
 
 
 def convention_of(arguments: argparse.Namespace) -> Any:
@@ -16,6 +16,18 @@ def convention_of(arguments: argparse.Namespace) -> Any:
     base = PRESETS[arguments.convention] if arguments.convention else Convention()
     scale = base.scale if arguments.scale is None else _scale(arguments.scale)
     return replace(base, scale=scale, grouped_heads=base.grouped_heads or arguments.grouped_heads)
+
+
+def declared(text: str | None, flag: str) -> str | None:
+    """The precision contract that `flag` was given, where it was. Raises ValueError for what is none."""
+    from ttr_numerics.precision import contract_named
+
+    if text is not None:
+        try:
+            contract_named(text)
+        except ValueError as error:
+            raise ValueError(f"{flag}: {str(error).partition(': ')[2]}") from error
+    return text
 
 
 def _scale(text: str) -> Any:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from ttr_numerics.cli.border import convention_of
+from ttr_numerics.cli.border import convention_of, declared
 from ttr_numerics.cli.stored import add_prefix, stored_arrays
 
 __all__ = ["add"]
@@ -23,11 +23,9 @@ def add(commands: Any) -> None:
     check.add_argument("file", help=".npz or .safetensors with q, k, v, o (..., T, d) and the layer's arrays")
     add_prefix(check)
     check.add_argument("--layer", required=True, help="a name from `ttr layers`")
+    check.add_argument("--dtype", help="arithmetic of the output: float64, float32, float16, bfloat16 (default: o's)")
     check.add_argument(
-        *("--dtype", "--contract"),
-        dest="dtype",
-        help="arithmetic of the output: float64, float32, float16, bfloat16 (default: o's), or a precision contract "
-        'such as "bfloat16,state=float32,residual=float32"',
+        "--contract", help='or what it keeps in which format, as "bfloat16,state=float32,residual=float32"'
     )
     check.add_argument("--convention", help="of the arrays: fla, mamba, torch_sdpa, transformers, ... (default: ours)")
     check.add_argument("--scale", help="multiply the logits q·k by this number, or by 1/sqrt(d)")
@@ -47,7 +45,7 @@ def _check(arguments: argparse.Namespace) -> int:
     from ttr_numerics.verdict import check_arrays, problems
     from ttr_numerics.verdict.text import as_text
 
-    row = pairing(arguments.layer)
+    row, dtype = pairing(arguments.layer), _dtype(arguments)
     arrays, notes = rename_aliases(stored_arrays(arguments))
     for note in notes:
         print(f"ttr check: {note}", file=sys.stderr)
@@ -63,18 +61,25 @@ def _check(arguments: argparse.Namespace) -> int:
         print(f"ttr check: not used by {row.name}: {', '.join(unused)}", file=sys.stderr)
     kept = {name: x for name, x in arrays.items() if name not in unused}
     if arguments.certify:
-        return _certify(problems(kept, row, convention), arguments)
-    verdict = check_arrays(kept, row, convention, arguments.dtype)
+        return _certify(problems(kept, row, convention), dtype, arguments)
+    verdict = check_arrays(kept, row, convention, dtype)
     print(json.dumps(verdict.to_json()) if arguments.json else as_text(verdict))
     return verdict.status
 
 
-def _certify(sequences: Sequence[Any], arguments: argparse.Namespace) -> int:
+def _dtype(arguments: argparse.Namespace) -> str | None:
+    """The declared arithmetic, of either flag."""
+    if arguments.dtype is not None and arguments.contract is not None:
+        raise ValueError("--contract: expected without --dtype, got both")
+    return declared(arguments.dtype, "--dtype") or declared(arguments.contract, "--contract")
+
+
+def _certify(sequences: Sequence[Any], dtype: str | None, arguments: argparse.Namespace) -> int:
     """Print the certificate in place of the verdict; its exit status is that of the verdict it carries."""
     from ttr_numerics.verdict.certificate import certificate_text, certify_problems
 
     try:
-        certificate = certify_problems(sequences, arguments.dtype)
+        certificate = certify_problems(sequences, dtype)
     except ModuleNotFoundError as error:
         raise ValueError(f"--certify: {error}") from error
     print(json.dumps(certificate.to_json()) if arguments.json else certificate_text(certificate))

@@ -24,9 +24,12 @@ def add(commands: Any) -> None:
     )
     report.add_argument("--out", type=Path, metavar="FOLDER", help="default: reports for the analyses, else report")
     report.add_argument("--render-only", action="store_true", help="render the stored rows, measure nothing")
-    report.add_argument("--keys", metavar="FILE", help="ask the studies of the keys of FILE, or of FILE#PREFIX")
-    report.add_argument("--store", metavar="FILE", help="the journal of a user's study (default: NAME.jsonl, here)")
+    keys = "ask the studies of the keys of FILE, or of FILE#PREFIX; what they are compared with is measured too"
+    report.add_argument("--keys", metavar="FILE", help=keys)
+    report.add_argument("--store", metavar="FILE", help="the journal of one study (default: that of `ttr study`)")
     report.add_argument("--cores", type=int, metavar="N", help="processes of this machine (default, and 0: one a core)")
+    report.add_argument("--cluster", metavar="ADDRESS", help="a running Dask scheduler, tcp://host:port")
+    report.add_argument("--library", metavar="NAME", help="compute with torch or cupy (on workers with a GPU)")
     report.add_argument("--json", action="store_true", help="the summary as JSON")
     report.set_defaults(run=_report)
 
@@ -36,14 +39,16 @@ def _report(arguments: argparse.Namespace) -> int:
         raise ValueError(f"--cores: expected at least 0, got {arguments.cores}")
     own = [text for text in arguments.targets if ":" in text]
     names = [text for text in arguments.targets if ":" not in text]
-    if arguments.store is not None and len(own) != 1:
-        raise ValueError(f"--store: expected one study of yours, file.py:STUDY, got {len(own)}")
+    if arguments.cores is not None and arguments.cluster:
+        raise ValueError("--cores: expected without --cluster, got both")
+    if arguments.store is not None and len(arguments.targets) != 1:
+        raise ValueError(f"--store: expected one study, got {len(arguments.targets)}")
     with redirect_stdout(sys.stderr):  # the answer is ours, whatever a study's own code prints
         done = _made(arguments, names, own)
     if arguments.json:
         said = {"page": str(done.page), "shown": done.shown, "seconds": done.seconds, "failures": done.failures}
         print(json.dumps(said))
-    else:
+    elif done.lines():
         print("\n".join(done.lines()))
     for sentence in done.failures:
         print(f"ttr report: {sentence}", file=sys.stderr)
@@ -53,26 +58,28 @@ def _report(arguments: argparse.Namespace) -> int:
 def _made(arguments: argparse.Namespace, names: list[str], own: list[str]) -> Any:
     """The report of the analyses of this folder, or one of studies and keys of the user's."""
     analyses = _analyses(here=not names) if names or not own else None
-    if analyses is not None and not own and arguments.keys is None:
+    if analyses is not None and not own and (arguments.keys, arguments.library, arguments.store) == (None, None, None):
         from ttr_numerics.publish import publish_analyses
 
         out, measuring = arguments.out or Path("reports"), not arguments.render_only
-        return publish_analyses(analyses, names, out, measuring=measuring, cores=arguments.cores or None)
+        return publish_analyses(analyses, names, out, measuring=measuring, crew=_crew(arguments))
     return _of_user(arguments, analyses, names, own)
 
 
 def _of_user(arguments: argparse.Namespace, analyses: Any, names: list[str], own: list[str]) -> Any:
-    """Studies of the user's own, or of the user's keys: a page of these alone."""
-    from ttr_numerics.publish import of_analysis, of_study, publish, takes_keys
+    """Studies of the user's own, of the user's keys, or by another library: a page of these alone."""
+    from ttr_numerics.publish import of_analysis, of_study, publish, takes
 
     left: list[str] = []
     if analyses is not None and names:
         analyses.chosen(names, Path(), measuring=True)
     elif analyses is not None:
-        names = [name for name in analyses.default if takes_keys(analyses, name)]
+        names = [name for name in analyses.default if takes(analyses, name, arguments.keys, arguments.library)]
         left = [name for name in analyses.default if name not in names]
-    targets = [of_analysis(analyses, name, arguments.keys) for name in names]
-    targets += [of_study(text, arguments.keys, arguments.store) for text in own]
+    given = (arguments.keys, arguments.library, arguments.store)
+    targets = [of_analysis(analyses, name, *given) for name in names] + [of_study(text, *given) for text in own]
+    if arguments.keys and not arguments.render_only:
+        _say_whose(targets, arguments.keys)
     asked = f", on the keys of {Path(arguments.keys).name}" if arguments.keys else ""
     done = publish(
         targets,
@@ -81,10 +88,31 @@ def _of_user(arguments: argparse.Namespace, analyses: Any, names: list[str], own
         f"Report of {', '.join(target.title for target in targets)}{asked}",
         " ".join(target.question for target in targets),
         measuring=not arguments.render_only,
-        cores=arguments.cores or None,
+        crew=_crew(arguments),
     )
-    done.left = [f"{name:<16} left out: it asks nothing of stored keys" for name in left]
+    why = "it asks nothing of these keys" if arguments.keys else f"it does not compute with {arguments.library}"
+    done.left = [f"{name:<16} left out: {why}" for name in left]
     return done
+
+
+def _say_whose(targets: list[Any], keys: str) -> None:
+    """How many cells are of the user's keys: the others are what a page compares them with."""
+    for target in targets:
+        cells = target.study.cells if target.study is not None else ()
+        own = sum(cell.get("keys") == keys for cell in cells)
+        compared = ", the others what its page compares them with" if own < len(cells) else ""
+        print(f"{target.name}: {own} of {len(cells)} cells are of {Path(keys).name}{compared}", file=sys.stderr)
+
+
+def _crew(arguments: argparse.Namespace) -> Any:
+    """A context of the workers that the flags ask for."""
+    from ttr_numerics.publish import on_cores
+    from ttr_numerics.study import Cluster, Kept
+
+    resources = {"GPU": 1.0} if arguments.library == "cupy" else {}
+    if arguments.cluster or resources:
+        return Kept(Cluster(arguments.cluster, arguments.cores or None, resources))
+    return on_cores(arguments.cores or None)
 
 
 def _analyses(*, here: bool) -> Any:

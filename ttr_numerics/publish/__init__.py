@@ -5,8 +5,8 @@ Both `ttr report` and `python -m analysis` come here.
 
 from ttr_numerics.publish.publishing import Published, publish, publish_analyses
 from ttr_numerics.publish.refusal import Refusal
-from ttr_numerics.publish.studies import JOURNALS, Unmeasured, measured_rows
-from ttr_numerics.publish.target import Analyses, Target, of_analysis, of_study, takes_keys
+from ttr_numerics.publish.studies import JOURNALS, Unmeasured, measured_rows, on_cores
+from ttr_numerics.publish.target import Analyses, Target, of_analysis, of_study, takes
 
 __all__ = [
     "JOURNALS",
@@ -18,7 +18,8 @@ __all__ = [
     "measured_rows",
     "of_analysis",
     "of_study",
+    "on_cores",
     "publish",
     "publish_analyses",
-    "takes_keys",
+    "takes",
 ]

@@ -13,11 +13,11 @@ from typing import Any
 
 from ttr_numerics.report import Cloud, Figure, Measured, Panel, Section, Series, Table
 from ttr_numerics.study import Study
+from ttr_numerics.study.study import GIVEN
 
 __all__ = ["section_of"]
 
 PANELS, LINES, ROWS = 6, 12, 200  # most of each; what is left out is said
-_NOT_AXES = ("keys", "content", "library")
 
 Row = Mapping[str, Any]
 
@@ -27,7 +27,7 @@ def section_of(study: Study, name: str, rows: Sequence[Row]) -> Section:
     rows = [{key: value for key, value in row.items() if key != "content"} for row in rows]
     axes = _axes(study)
     found = list(dict.fromkeys(key for row in rows for key in row))
-    measured = [key for key in found if key not in axes and key not in _NOT_AXES and _numeric(rows, key)]
+    measured = [key for key in found if key not in axes and key not in GIVEN and _numeric(rows, key)]
     drawn = [key for key in measured if not _is_end(key, measured) and _drawable(rows, key)]
     blank = [key for key in measured if not _drawable(rows, key)]
     words = [key for key in found if key not in axes and key not in measured]
@@ -52,7 +52,7 @@ def section_of(study: Study, name: str, rows: Sequence[Row]) -> Section:
 
 
 def _axes(study: Study) -> list[str]:
-    return [name for name in dict.fromkeys(name for cell in study.cells for name in cell) if name not in _NOT_AXES]
+    return [name for name in dict.fromkeys(name for cell in study.cells for name in cell) if name not in GIVEN]
 
 
 def _numeric(rows: Sequence[Row], key: str) -> bool:

@@ -2,22 +2,23 @@
 
 import tempfile
 import time
-import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ttr_numerics.progress import progress_named
+from ttr_numerics.publish.by_layer import by_layer
 from ttr_numerics.publish.catalogue import catalogue_table
 from ttr_numerics.publish.refusal import Refusal
 from ttr_numerics.publish.studies import Unmeasured, on_cores
 from ttr_numerics.publish.target import Analyses, Target, of_analysis, rows_file
 from ttr_numerics.report import (
-    Figure,
+    Drawing,
     Section,
     Study,
     Table,
+    drawings_of,
     figure_file,
     figure_svg,
     read_study,
@@ -28,6 +29,7 @@ from ttr_numerics.report import (
     write_study,
 )
 from ttr_numerics.study import Workers
+from ttr_numerics.study.failure import placed_sentence
 
 __all__ = ["Published", "publish", "publish_analyses"]
 
@@ -59,30 +61,32 @@ def publish(
     *,
     tables: Sequence[Table] = (),
     measuring: bool = True,
-    cores: int | None = None,
+    crew: AbstractContextManager[Workers] | None = None,
 ) -> Published:
     """Reports of the `chosen` in the folder `out`, and the page of all `targets` that are stored there.
 
-    A study that cannot be measured whole leaves the files of before as they are. Raises Refusal in one sentence for
-    a folder that cannot be written and for rows that are missing or cannot be read.
+    The studies are measured by the workers of `crew`, by default one a core. One that cannot be measured whole leaves
+    the files of before as they are. Raises Refusal in one sentence for a folder that cannot be written and for rows
+    that are missing or cannot be read.
     """
     _refuse_equal_names([target.name for target in targets])
-    _make_writable(out)
     done = Published(out / "index.html")
     sections: dict[str, tuple[Section, Study]] = {}
-    with on_cores(cores) as workers:
+    drawings: dict[str, Sequence[Drawing]] = {}
+    with _prepared(out), on_cores() if crew is None else crew as workers:
         for target in (target for target in targets if target.name in chosen):
             started = time.monotonic()
             failure = _measure(target, out, workers) if measuring else None
             done.failures += [str(failure)] if failure else []
             if failure and not _stands_with_gaps(target, failure):
                 continue
-            sections[target.name] = _render(target, out)
+            sections[target.name], drawn = _render(target, out)
+            drawings |= drawn
             done.seconds[target.name] = time.monotonic() - started
     stored = [target for target in targets if rows_file(target.name, out).exists()]
     if stored:
         shown = [sections.get(target.name) or _section(target, out) for target in stored]
-        page = render_html(shown, title, lead, tables)
+        page = render_html(shown, title, lead, tables, drawings=drawings)
         with _writing_to(out):
             write_atomically(done.page, page)
     done.shown = tuple(target.name for target in stored)
@@ -90,7 +94,12 @@ def publish(
 
 
 def publish_analyses(
-    analyses: Analyses, names: Sequence[str], out: Path, *, measuring: bool = True, cores: int | None = None
+    analyses: Analyses,
+    names: Sequence[str],
+    out: Path,
+    *,
+    measuring: bool = True,
+    crew: AbstractContextManager[Workers] | None = None,
 ) -> Published:
     """The analyses of a repository by name, by default all but those on request, with the catalogue at the end."""
     chosen, left = analyses.chosen(names, out, measuring=measuring)
@@ -103,19 +112,28 @@ def publish_analyses(
         analyses.lead,
         tables=[catalogue_table()],
         measuring=measuring,
-        cores=cores,
+        crew=crew,
     )
     again = f"measured only when named, by `python -m {analyses.package}"
     done.left = [f"{name:<16} left as stored: {again} {name}`" for name in left]
     return done
 
 
-def _make_writable(out: Path) -> None:
-    """Find out before measuring, not after."""
-    with _writing_to(out):
-        (out / "figures").mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out):
-            pass
+@contextmanager
+def _prepared(out: Path) -> Iterator[None]:
+    """The folder and its figures/, found to be writable before anything is measured; what stays empty is removed."""
+    figures = out / "figures"
+    made = [folder for folder in (figures, out, *out.parents) if not folder.exists()]
+    try:
+        with _writing_to(out):
+            figures.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=out):
+                pass
+        yield
+    finally:
+        for folder in made:
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
 
 
 def _measure(target: Target, out: Path, workers: Workers) -> Unmeasured | None:
@@ -143,21 +161,20 @@ def _stands_with_gaps(target: Target, failure: Unmeasured) -> bool:
     return bool(failure.rows) and not hasattr(target.module, "render")
 
 
-def _render(target: Target, out: Path) -> tuple[Section, Study]:
+def _render(target: Target, out: Path) -> tuple[tuple[Section, Study], dict[str, Sequence[Drawing]]]:
+    """Write the Markdown report and the files of its figures, which are drawn once, for the page too."""
     section, study = _section(target, out)
-    drawings = {figure_file(section, each): _drawing(section, each) for each in section.figures}
+    with _drawable(target, rows_file(target.name, out)):
+        drawings = {figure_file(section, each): drawings_of(section, each) for each in section.figures}
+    findings = {figure_file(section, each): each.finding for each in section.figures}
     with _writing_to(out):
         for stale in (out / "figures").glob(f"{section.name}-*.svg"):
             if stale.name not in drawings:
                 stale.unlink()
-        for file, svg in drawings.items():
-            write_atomically(out / "figures" / file, svg)
+        for file, drawn in drawings.items():
+            write_atomically(out / "figures" / file, figure_svg(drawn, findings[file]))
         write_atomically(out / f"{target.name}.md", render_markdown(section, study))
-    return section, study
-
-
-def _drawing(section: Section, figure: Figure) -> str:
-    return figure_svg(figure.panels, f"{section.name}-{figure.name}", figure.finding)
+    return (section, study), dict(drawings)
 
 
 def _section(target: Target, out: Path) -> tuple[Section, Study]:
@@ -171,21 +188,22 @@ def _section(target: Target, out: Path) -> tuple[Section, Study]:
         raise Refusal(str(error)) from error
     if study.analysis != target.name:
         raise Refusal(f"Expected rows of {target.name} in {path}, got rows of {study.analysis}.")
+    with _drawable(target, path):
+        return by_layer(target.section(study.rows), target.layers), study
+
+
+@contextmanager
+def _drawable(target: Target, path: Path) -> Iterator[None]:
+    """Refuse rows that lack what `render` reads, and a `render` that fails of itself."""
     try:
-        return target.section(study.rows), study
+        yield
     except Refusal:
         raise
-    except _UNFIT as error:
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{Path(place.filename).name}, line {place.lineno}"
+    except Exception as error:
         raise Refusal(
-            f"{target.name}: expected rows in {path} that `render` draws, got {type(error).__name__}: {error} "
-            f"({where}); rows of before are measured anew by `{target.command}`."
+            f"{target.name}: expected rows in {path} that `render` draws, got {placed_sentence(error)}; "
+            f"rows of before are measured anew by `{target.command}`."
         ) from error
-
-
-# What a render makes of rows that lack what it reads.
-_UNFIT = (LookupError, TypeError, ValueError, AttributeError, StopIteration, AssertionError)
 
 
 def _refuse_equal_names(names: Sequence[str]) -> None:

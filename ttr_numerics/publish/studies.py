@@ -4,14 +4,13 @@ import importlib.util
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 from typing import Any
 
 from ttr_numerics.study import Cluster, InProcess, Kept, Store, Study, Workers, run
+from ttr_numerics.study.engine import stored
+from ttr_numerics.study.target import JOURNALS
 
 __all__ = ["JOURNALS", "Unmeasured", "journal", "measured_rows", "on_cores"]
-
-JOURNALS = Path(".studies")
 
 
 class Unmeasured(RuntimeError):  # noqa: N818 (of cells; the command itself did not err)
@@ -33,8 +32,7 @@ def measured_rows(
     store = journal(study.name) if store is None else store
     with nullcontext(workers) if workers is not None else on_cores() as at_work:
         run(study, store, at_work, progress)
-    entries = store.entries()
-    found = [entries[key] for key in map(study.key, study.cells) if key in entries]
+    found = stored(study, store)
     rows = [entry.cell | row for entry in found for row in entry.rows]
     failed = [entry for entry in found if entry.error]
     if failed:

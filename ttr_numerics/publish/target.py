@@ -6,8 +6,8 @@ import inspect
 import re
 import shlex
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,9 +19,10 @@ from ttr_numerics.publish.studies import journal, measured_rows
 from ttr_numerics.report import Section, versions
 from ttr_numerics.study import Store, Study, Workers
 from ttr_numerics.study.code import own_libraries
-from ttr_numerics.study.target import file_name, named
+from ttr_numerics.study.failure import refused
+from ttr_numerics.study.target import asks, journal_path, named, of_keys
 
-__all__ = ["Analyses", "Target", "of_analysis", "of_study", "rows_file", "takes_keys"]
+__all__ = ["Analyses", "Target", "of_analysis", "of_study", "rows_file", "takes"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class Analyses:
     """The analyses of a package by name: those of the default report, and those measured only when named.
 
     Each is a module with `render(rows) -> Section` and either STUDY or SEED and `measure(progress)`; the first
-    paragraph of its docstring is the question.
+    paragraph of its docstring is the question. `layers` names the layer that a line shows by the line's own `layer` or
+    label, None where it shows none: what the page's filter lists.
     """
 
     package: str
@@ -37,6 +39,7 @@ class Analyses:
     on_request: tuple[str, ...]
     title: str
     lead: str
+    layers: Mapping[str, str | None] = field(default_factory=dict)
 
     @property
     def known(self) -> tuple[str, ...]:
@@ -64,6 +67,7 @@ class Target:
     module: ModuleType
     study: Study | None = None
     store: Path | None = None
+    layers: Mapping[str, str | None] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -111,32 +115,49 @@ class Target:
         return section_of(self.study, self.name, rows)
 
 
-def of_analysis(analyses: Analyses, name: str, keys: str | None = None) -> Target:
-    """An analysis by name. With `keys`, of a user's keys: raises ValueError where it asks nothing of stored ones."""
-    module = importlib.import_module(f"{analyses.package}.{name}")
+def of_analysis(
+    analyses: Analyses, name: str, keys: str | None = None, library: str | None = None, store: str | None = None
+) -> Target:
+    """An analysis by name; of a user's keys, by another array library, from another journal.
+
+    Raises ValueError where it is no study, asks nothing of stored keys or does not compute with that library.
+    """
+    with refused(f"{name}: expected {analyses.package}.{name} to import"):
+        module = importlib.import_module(f"{analyses.package}.{name}")
     posed = getattr(module, "STUDY", None)
     study = posed if isinstance(posed, Study) and not hasattr(module, "measure") else None
-    if keys is None:
-        return Target(name, f"python -m {analyses.package} {name}", module, study)
-    if study is None:
+    place = Path(store) if store is not None else None
+    if keys is None and library is None:
+        command = f"python -m {analyses.package} {name}"
+        return Target(name, command, module, study, place, layers=analyses.layers)
+    if study is None and keys is not None:
         raise Refusal(f"--keys: expected a study of stored keys, got {name}, which asks nothing of them.")
-    return Target(name, _command(name, keys), module, study.with_keys(keys))
+    if study is None:
+        raise Refusal(f"--library: expected a study of several array libraries, got {name}, which is none.")
+    asked = _asked(study if keys is None else of_keys(study, keys), library)
+    return Target(name, _command(name, keys, library), module, asked, place, layers=analyses.layers)
 
 
-def takes_keys(analyses: Analyses, name: str) -> bool:
-    """Whether an analysis is a study that asks something of stored keys."""
+def takes(analyses: Analyses, name: str, keys: str | None, library: str | None) -> bool:
+    """Whether an analysis is a study that asks something of a user's keys, and that this library computes."""
     study = of_analysis(analyses, name).study
-    return study is not None and study.on_keys is not None
+    if study is None or (library is not None and library not in study.libraries):
+        return False
+    return keys is None or asks(study, keys)
 
 
-def of_study(text: str, keys: str | None = None, store: str | None = None) -> Target:
+def of_study(text: str, keys: str | None = None, library: str | None = None, store: str | None = None) -> Target:
     """A user's study, as file.py:STUDY or package.module:STUDY; its journal is the one of `ttr study`.
 
     Raises ValueError in one sentence where there is no study, or none of stored keys.
     """
-    study = named(text, keys=keys)
-    module = _module(text.rpartition(":")[0])
-    return Target(_plain(study.name), _command(text, keys), module, study, Path(store or f"{file_name(study)}.jsonl"))
+    study = _asked(named(text, keys=keys), library)
+    module, place = _module(text.rpartition(":")[0]), Path(store) if store else journal_path(text, study)
+    return Target(_plain(study.name), _command(text, keys, library), module, study, place)
+
+
+def _asked(study: Study, library: str | None) -> Study:
+    return study if library is None else study.computed_by(library)
 
 
 def _plain(name: str) -> str:
@@ -145,8 +166,10 @@ def _plain(name: str) -> str:
     return found or f"study_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def _command(target: str, keys: str | None) -> str:
-    return shlex.join(["ttr", "report", target, *(["--keys", keys] if keys is not None else [])])
+def _command(target: str, keys: str | None, library: str | None) -> str:
+    flags = [("--keys", keys), ("--library", library)]
+    given = [word for flag, value in flags if value is not None for word in (flag, value)]
+    return shlex.join(["ttr", "report", target, *given])
 
 
 def rows_file(name: str, out: Path) -> Path:

@@ -1,6 +1,11 @@
 """The version of a study's code: a hash of the syntax of every module of ours that it imports.
 
 Comments, docstrings and layout do not count, so that a corrected sentence does not undo a night of measuring.
+
+What a study takes from `ttr_numerics.study` is not followed there: `Grid`, `Study` and `placed` declare a question, and
+what they promise of a cell (its parameters, its random numbers, the library of its arrays) is the protocol, one number.
+A study that computes with NumPy alone is thus keyed by its own file. Tasks, layers and solvers of ours count by what
+its own imports reach: `from ttr_numerics.tasks import mqar` takes the module of `mqar` and what that imports.
 """
 
 import ast
@@ -11,7 +16,10 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-__all__ = ["code_version", "libraries", "modules", "own_libraries"]
+__all__ = ["PROTOCOL", "code_version", "libraries", "modules", "own_libraries"]
+
+PROTOCOL = 1  # raised when a cell's parameters, its generator or `placed` come to mean something else
+_DECLARING = "ttr_numerics.study"
 
 
 def code_version(module: str) -> str:
@@ -21,8 +29,8 @@ def code_version(module: str) -> str:
 
 
 def modules(module: str) -> dict[str, str]:
-    """A hash of the syntax of each module that code_version is made of, by name."""
-    return {name: _syntax(name) for name in sorted(_reached(module)[0])}
+    """A hash of the syntax of each module that code_version is made of, by name, and the protocol."""
+    return {_DECLARING: f"protocol {PROTOCOL}"} | {name: _syntax(name) for name in sorted(_reached(module)[0])}
 
 
 def libraries(module: str) -> list[str]:
@@ -45,6 +53,8 @@ def _reached(module: str) -> tuple[set[str], set[str]]:
     others: set[str] = set()
     while waiting:
         name = waiting.pop()
+        if f"{name}.".startswith(f"{_DECLARING}."):
+            continue
         if not _is_ours(name, module):
             others.add(name)
         elif name not in reached and _source(name) is not None:

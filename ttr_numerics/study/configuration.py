@@ -2,8 +2,10 @@
 
 import importlib.metadata
 import platform
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from ttr_numerics.study.code import libraries, modules
 
@@ -37,12 +39,33 @@ class Configuration:
 _NAMED = 4  # changed modules that a sentence names
 
 
-def configuration(study: str, seed: int, module: str) -> Configuration:
-    """That of a study whose cells a function of `module` measures, here and now."""
+def configuration(study: str, seed: int, module: str, library: str = "numpy") -> Configuration:
+    """That of a study whose cells a function of `module` measures with arrays of `library`, here and now.
+
+    NumPy is always among its versions: it draws the random numbers.
+    """
     versions = {"python": platform.python_version()}
-    for name in libraries(module):
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:  # of the standard library, or not installed
-            continue
+    for name in sorted({"numpy", library, *libraries(module)}):
+        versions |= _version(name)
     return Configuration(study, seed, modules(module), versions)
+
+
+def _version(name: str) -> dict[str, str]:
+    """Of the distribution that brings a package, under the package's name; none of the standard library."""
+    for distribution in () if name in sys.stdlib_module_names else _distributions(name):
+        try:
+            return {name: importlib.metadata.version(distribution)}
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {}
+
+
+def _distributions(name: str) -> Iterator[str]:
+    """Of the package's own name, or of others: cupy is of cupy-cuda12x, cupy-cuda13x, ..."""
+    yield name
+    yield from _all_distributions().get(name, ())
+
+
+@cache
+def _all_distributions() -> Mapping[str, list[str]]:
+    return importlib.metadata.packages_distributions()

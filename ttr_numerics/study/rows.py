@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["flat"]
+__all__ = ["VAST", "VAST_DIGITS", "flat"]
 
+VAST_DIGITS = 4000
+VAST = 10**VAST_DIGITS  # Python writes and reads no whole number of more than 4 300 digits
 _RESERVED = ("nan", "inf", "-inf")  # how the files of a report say these numbers
 
 
@@ -28,9 +30,13 @@ def _row(number: int, row: Any, cell: Mapping[str, Any]) -> dict[str, Any]:
         _text(name, f"row {number}, a name"): _value(value, f"row {number}, {name}") for name, value in row.items()
     }
     for name in plain.keys() & cell.keys():
-        if plain[name] != cell[name]:
+        if plain[name] != cell[name] and not (_is_nan(plain[name]) and _is_nan(cell[name])):
             raise ValueError(f"row {number}, {name}: expected {cell[name]} as in the cell, got {plain[name]}")
     return plain
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and value != value
 
 
 def _value(value: Any, where: str) -> Any:
@@ -40,6 +46,8 @@ def _value(value: Any, where: str) -> Any:
         if plain in _RESERVED:
             raise ValueError(f"{where}: expected the number {plain}, got it as text, which is reserved for the number")
         return _text(plain, where)
+    if isinstance(plain, int) and abs(plain) >= VAST:
+        raise ValueError(f"{where}: expected a whole number of at most {VAST_DIGITS} digits, got one of more")
     if plain is None or isinstance(plain, bool | int | float):
         return plain
     raise ValueError(f"{where}: expected text, a number, a truth value or None, got {type(value).__name__}")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ttr_numerics.study.configuration import Configuration
+from ttr_numerics.study.failure import sentence
 
 __all__ = ["Entry", "Store"]
 
@@ -42,6 +43,7 @@ class Store:
         self._found: dict[str, Entry] = {}
         self._configurations: list[Configuration] = []
         self._read = 0  # bytes of whole lines that have been read
+        self._damaged = 0
 
     def add(self, entry: Entry) -> bool:
         """Append the entry, on disk when this returns; False where its key is stored already.
@@ -60,6 +62,11 @@ class Store:
         line = json.dumps({"configuration": asdict(configuration)}, ensure_ascii=False).encode() + b"\n"
         return self._append(line, lambda: configuration not in self.configurations(configuration.study))
 
+    def damaged(self) -> int:
+        """How many lines cannot be read: they were cut off by a kill, or are of something else than a journal."""
+        self._catch_up()
+        return self._damaged
+
     def entries(self) -> dict[str, Entry]:
         """Every readable entry by its key: the first of a key, or the first that did not fail."""
         self._catch_up()
@@ -76,39 +83,42 @@ class Store:
         while (kept := self.path.with_name(f"{self.path.name}.{n}")).exists():
             n += 1
         os.rename(self.path, kept)
-        self._found, self._configurations, self._read = {}, [], 0
+        self._found, self._configurations, self._read, self._damaged = {}, [], 0, 0
         return kept
 
     def _append(self, line: bytes, wanted: Callable[[], bool]) -> bool:
+        """Append the line while no other writes, if it is `wanted` then. An OSError names the journal."""
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             if not wanted():
                 return False
-            size = os.fstat(descriptor).st_size
-            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-            content = (b"\n" if torn else b"") + line
-            while content:
-                content = content[os.write(descriptor, content) :]
-            os.fsync(descriptor)
+            _write(descriptor, line)
             return True
+        except OSError as error:  # no space left: what was written of the line is not read
+            raise OSError(error.errno, error.strerror, str(self.path)) from error
         finally:
             os.close(descriptor)
 
     def _catch_up(self) -> None:
-        """Read the whole lines that were appended since."""
+        """Read the whole lines that were appended since. Raises ValueError for a file that is no journal."""
         if not self.path.exists():
             return
         with self.path.open("rb") as stream:
+            beginning = stream.read(len(_BEGINNINGS[0]))
             stream.seek(self._read)
             lines, end, _ = stream.read().rpartition(b"\n")
         self._read += len(lines) + len(end)
         for line in lines.split(b"\n"):
             found = _read(line)
+            self._damaged += found is None and bool(line)
             if isinstance(found, Configuration):
                 self._configurations.append(found)
             elif found is not None and (found.key not in self._found or self._found[found.key].error is not None):
                 self._found[found.key] = found
+        alike = any(beginning.startswith(whole[: len(beginning)]) for whole in _BEGINNINGS)
+        if not alike and not self._found and not self._configurations:
+            raise ValueError(f"--store: expected a journal of rows, got {self.path}, which holds something else")
 
     def write_parquet(self, path: Path, keys: Sequence[str]) -> int:
         """The rows of these keys, the cell's parameters first, as a Parquet file; how many rows. Needs pyarrow."""
@@ -124,20 +134,40 @@ class Store:
         try:
             pyarrow.parquet.write_table(pyarrow.Table.from_pylist(_same_columns(rows)), temporary)
             os.replace(temporary, path)
+        except (pyarrow.ArrowInvalid, OverflowError) as error:
+            said = sentence(error)
+            raise ValueError(f"--parquet: expected what a column can hold, got {said} (all rows are stored)") from error
+        except OSError as error:
+            raise OSError(error.errno, error.strerror or str(error), str(path)) from error
         finally:
             temporary.unlink(missing_ok=True)
         return len(rows)
 
 
+_BEGINNINGS = (b'{"key"', b'{"conf')  # of a line of a journal
+
+
+def _write(descriptor: int, line: bytes) -> None:
+    """The line, on disk when this returns, after the end of one that was cut off."""
+    size = os.fstat(descriptor).st_size
+    torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+    content = (b"\n" if torn else b"") + line
+    while content:
+        content = content[os.write(descriptor, content) :]
+    os.fsync(descriptor)
+
+
 def _read(line: bytes) -> Entry | Configuration | None:
-    """What a line holds; None for one that was cut off."""
+    """What a line holds; None for one that was cut off, or holds something else."""
     try:
         found: Any = json.loads(line)
         if "configuration" in found:
             return Configuration(**found["configuration"])
-        return Entry(**{**found, "rows": tuple(found["rows"])})
-    except (ValueError, TypeError, KeyError):
+        entry = Entry(**{**found, "rows": tuple(found["rows"])})
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
+    whole = isinstance(entry.key, str) and isinstance(entry.cell, dict) and isinstance(entry.seconds, int | float)
+    return entry if whole and all(isinstance(row, dict) for row in entry.rows) else None
 
 
 def _check_columns(rows: Sequence[Mapping[str, Any]]) -> None:

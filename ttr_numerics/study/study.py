@@ -15,7 +15,9 @@ from ttr_numerics.arrays import cast
 from ttr_numerics.study.code import code_version
 from ttr_numerics.study.configuration import Configuration, configuration
 
-__all__ = ["Grid", "Study", "placed"]
+__all__ = ["GIVEN", "Grid", "Study", "placed"]
+
+GIVEN = ("keys", "content", "library")  # parameters that a cell is given besides those of the axes
 
 Scalar = bool | int | float | str | None
 Cell = dict[str, Scalar]
@@ -44,7 +46,8 @@ class Study:
     `sources` are the names it is asked of: what is shipped, or by `with_keys` a user's file.
 
     A study may compute with other `libraries` than NumPy: its cells then have the parameter `library`, and
-    `placed(cell, x, ...)` gives it arrays of that library.
+    `placed(cell, x, ...)` gives it arrays of that library. Its generator stays that of the same cell without it, so
+    that what is drawn by NumPy and then placed is the same to the bit in every library.
     """
 
     name: str
@@ -60,11 +63,21 @@ class Study:
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
         """Every cell once: the grids in turn, then what is asked of each source."""
-        of_grids = [cell for grid in self.grids for cell in grid.cells()]
-        found = [*of_grids, *(cell for source in self.sources for cell in self._keyed(source))]
-        if self.library != "numpy":
-            found = [{"library": self.library, **cell} for cell in found]
-        return tuple({_canonical(cell): cell for cell in found}.values())
+        return tuple(cell for cells in self.by_grid for cell in cells)
+
+    @cached_property
+    def by_grid(self) -> tuple[tuple[Cell, ...], ...]:
+        """The cells of each grid that none before it has."""
+        given: Cell = {} if self.library == "numpy" else {"library": self.library}
+        grids = [grid.cells() for grid in self.grids]
+        grids += [cells for source in self.sources for cells in self._keyed(source)]
+        seen: set[str] = set()
+        found = []
+        for cells in grids:
+            new = {_canonical(given | cell): given | cell for cell in cells}
+            found.append(tuple(cell for content, cell in new.items() if content not in seen))
+            seen |= new.keys()
+        return tuple(found)
 
     def with_keys(self, source: str) -> "Study":
         """The study of the keys stored under `source` in place of those that are shipped.
@@ -85,17 +98,16 @@ class Study:
     def restricted(self, chosen: Mapping[str, Sequence[Scalar]]) -> "Study":
         """The study with the chosen values alone on some axes.
 
-        Values that the grids have select among them: a grid that has none of them asks nothing. A value that no grid
-        has is put, with those beside it, into every grid of that axis. Raises ValueError for an axis that none has.
+        Values that the grids have select among them: a grid that has none of them asks nothing. A number that no grid
+        has is put, with those beside it, into every grid of that axis. Raises ValueError for an axis that none has,
+        and for a word that none has: what it means is for the study to say.
         """
         for name in chosen:
             known = [cell[name] for cell in self.cells if name in cell]
-            if not known or name in _OF_SOURCE:
-                axes = dict.fromkeys(name for cell in self.cells for name in cell if name not in _OF_SOURCE)
+            if not known or name in GIVEN:
+                axes = dict.fromkeys(name for cell in self.cells for name in cell if name not in GIVEN)
                 raise ValueError(f"axis: expected one of {', '.join(axes)}, got {name}")
-            words = [value for value in chosen[name] if isinstance(value, str)]
-            if words and not any(isinstance(value, str) for value in known):
-                raise ValueError(f"axis: expected values of {name} like {known[0]}, got {words[0]}")
+            _refuse_unknown_words(name, chosen[name], known)
         new = {name for name, values in chosen.items() if not all(self._has(name, value) for value in values)}
         on_keys = _Restricted(self.on_keys, chosen, new) if self.on_keys is not None else None
         return replace(self, grids=_restricted(self.grids, chosen, new), on_keys=on_keys)
@@ -111,7 +123,7 @@ class Study:
     @cached_property
     def configuration(self) -> Configuration:
         """What the rows depend on besides the cell, to be compared with that of stored rows."""
-        return configuration(self.name, self.seed, self.measure.__module__)
+        return configuration(self.name, self.seed, self.measure.__module__, self.library)
 
     def key(self, cell: Cell) -> str:
         """What a stored cell is found by: its parameters, the study, the seed and the code."""
@@ -119,17 +131,24 @@ class Study:
         return hashlib.sha256(content.encode()).hexdigest()[:32]
 
     def generator(self, cell: Cell) -> np.random.Generator:
-        """The cell's own random numbers."""
-        return np.random.default_rng([self.seed, *hashlib.sha256(_canonical(cell).encode()).digest()])
+        """The cell's own random numbers: of its parameters, whatever the library that computes with them."""
+        drawn = {name: value for name, value in cell.items() if name != "library"}
+        return np.random.default_rng([self.seed, *hashlib.sha256(_canonical(drawn).encode()).digest()])
 
-    def _keyed(self, source: str) -> list[Cell]:
+    def _keyed(self, source: str) -> list[list[Cell]]:
         assert self.on_keys is not None, "a study with sources says what it asks of them"
         of_source: Cell = {"keys": source, "content": tasks.content_of(source)}
         T, d = tasks.stored(source).k.shape[-2:]
-        return [of_source | cell for grid in self.on_keys(T, d) for cell in grid.cells()]
+        return [[of_source | cell for cell in grid.cells()] for grid in self.on_keys(T, d)]
 
 
-_OF_SOURCE = ("keys", "content", "library")
+def _refuse_unknown_words(name: str, chosen: Sequence[Scalar], known: Sequence[Scalar]) -> None:
+    words = list(dict.fromkeys(value for value in known if isinstance(value, str)))
+    for value in chosen:
+        if isinstance(value, str) and not words:
+            raise ValueError(f"axis: expected values of {name} like {known[0]}, got {value}")
+        if value not in known and (isinstance(value, str) or len(words) == len(set(known))):
+            raise ValueError(f"axis: expected {name} of {', '.join(words)}, got {value}")
 
 
 @dataclass(frozen=True)
@@ -159,10 +178,10 @@ def _restricted(
     return tuple(found)
 
 
-def placed(cell: Cell, *arrays: np.ndarray) -> tuple[Any, ...]:
+def placed(cell: Mapping[str, Any], *arrays: np.ndarray) -> tuple[Any, ...]:
     """The arrays, of the same dtypes, in the library of the cell: NumPy unless the study is `computed_by` another."""
     library = str(cell.get("library", "numpy"))
-    return tuple(cast(x, library, x.dtype.name) for x in arrays)
+    return arrays if library == "numpy" else tuple(cast(x, library, x.dtype.name) for x in arrays)
 
 
 def _canonical(value: Any) -> str:

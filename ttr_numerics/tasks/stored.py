@@ -16,7 +16,8 @@ def stored(name: str) -> Captured:
     """The arrays of one of `SHIPPED`, or of a file: PATH, or PATH#PREFIX for the arrays PREFIX.q, PREFIX.k, ...
 
     A file (.npz, .safetensors) needs k (..., T, d_k) and v (..., T, d_v); leading axes become heads, everything
-    float64. Without q the keys ask. Raises ValueError in one sentence.
+    float64: of every real format, and of integers and truth values (0, 1). Without q the keys ask. Raises ValueError
+    in one sentence.
     """
     if name == "smollm2_layer15":
         return smollm2()
@@ -53,9 +54,11 @@ def _read(path: Path, prefix: str) -> Captured:
 
 
 def _heads(name: str, x: np.ndarray) -> np.ndarray:
-    """(heads, T, d) float64 of (..., T, d), all of it finite."""
+    """(heads, T, d) float64 of (..., T, d), all of it real and finite."""
     from ttr_numerics.problem import ProblemError
 
+    if not np.can_cast(x.dtype, np.float64, "same_kind"):
+        raise ProblemError(f"{name}: expected real numbers, got {x.dtype}")
     wide = np.asarray(x, dtype=np.float64).reshape(-1, *x.shape[-2:])
     if not np.all(np.isfinite(wide)):
         raise ProblemError(f"{name}: expected finite numbers, got {np.count_nonzero(~np.isfinite(wide))} others")
