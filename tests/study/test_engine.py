@@ -205,3 +205,9 @@ def test_workers_know_how_many_cells_they_compute_at_once(scheduler):
     with Kept(Cluster(scheduler)) as workers:
         workers.begin()
         assert workers.count() == 1
+
+
+def test_workers_of_this_machine_keep_the_memory_that_they_free(monkeypatch):
+    monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)  # Dask's own default of 64 KiB halves their speed
+    ((_, kept),) = Cluster(workers=1).results(os.getenv, ["MALLOC_TRIM_THRESHOLD_"])
+    assert kept is None
