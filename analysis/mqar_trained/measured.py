@@ -10,7 +10,7 @@ SEEDS = (0, 1, 2)
 WIDTHS = (4, 8, 16)
 GATED_RLS = "gated recursive least squares"
 ONE = tuple(name for name in LAYERS if name != GATED_RLS)
-TWO = ("linear attention", "gated linear attention", "gated delta rule", "softmax attention")
+TWO = tuple(name for name in ONE if name != "normalised linear attention")
 
 
 def grids(seed: int) -> tuple[Grid, ...]:
